@@ -1,0 +1,17 @@
+//! Latchgate: a secure MQTT edge gateway that asks before everything.
+//!
+//! One folder is one room; each answers one question and may use only the rooms below it
+//! (`ARCHITECTURE.md` has the table, `tests/architecture.rs` checks it).
+#![warn(missing_docs, clippy::dbg_macro, clippy::todo, clippy::unimplemented)]
+#![deny(unsafe_code)]
+
+pub mod broker;
+pub mod cli;
+pub mod config;
+pub mod gateway;
+pub mod mqtt;
+pub mod net;
+pub mod policy;
+pub mod session;
+pub mod store;
+pub mod system;

@@ -1,0 +1,5 @@
+//! The `latchgate` executable.
+
+fn main() -> std::process::ExitCode {
+    latchgate::cli::main()
+}

@@ -1,0 +1,3 @@
+//! Who is this? Stored passwords and logins.
+
+pub mod password;

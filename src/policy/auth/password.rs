@@ -1,0 +1,1 @@
+//! Stored passwords: every form that is verified, and the one that is written.
