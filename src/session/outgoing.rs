@@ -143,6 +143,16 @@ impl<M> Outgoing<M> {
         }
     }
 
+    /// Whether [`Outgoing::resend`] has something to give now.
+    pub fn can_resend(&self) -> bool {
+        self.unsent > 0
+            && self
+                .window
+                .iter()
+                .find(|slot| !slot.sent)
+                .is_some_and(|slot| matches!(slot.stage, Stage::Released) || self.has_room())
+    }
+
     /// Whether something of an earlier connection has still to be sent again.
     pub fn must_resend(&self) -> bool {
         self.unsent > 0
