@@ -1,3 +1,4 @@
 //! Who is this? Stored passwords and logins.
 
+pub mod memory;
 pub mod password;
