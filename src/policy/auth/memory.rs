@@ -57,13 +57,14 @@ impl LoginMemory {
         while logins.oldest().is_some_and(|until| until <= now) {
             logins.drop_oldest();
         }
+        let Some(until) = now.checked_add(self.lifetime) else { return };
         if self.capacity == 0 || logins.until.contains_key(&tag) {
             return;
         }
         if logins.order.len() >= self.capacity {
             logins.drop_oldest();
         }
-        logins.until.insert(tag, now + self.lifetime);
+        logins.until.insert(tag, until);
         logins.order.push_back((tag, user.to_owned()));
     }
 
