@@ -1,5 +1,11 @@
 //! What did the person ask for?
 
+pub mod acl;
+pub mod console;
+pub mod hash;
+pub mod role;
+pub mod user;
+
 /// Runs the command line and returns the exit status of the interface: 0 done, 1 failed, 2 bad usage or
 /// configuration, 3 the answer is no.
 pub fn main() -> std::process::ExitCode {
