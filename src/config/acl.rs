@@ -1,7 +1,8 @@
 //! `[acl]`: how rules are read. The rules themselves are in the database (`latchgate acl`).
 
-use super::scalar::{Glob, List, OneOf, words};
+use super::scalar::{List, OneOf, words};
 use super::section::section;
+use super::text::Glob;
 
 words! {
     /// What becomes of a retained message whose author lost the right to publish it.
@@ -39,8 +40,8 @@ section! {
         /// Whether a retained message is kept back once its author has lost the right to publish it.
         pub retained_source: RetainedSource => OneOf<RetainedSource> = RetainedSource::Checked,
 
-        /// Patterns of user names that no rule refuses anything, as ["admin-*"]: * is any characters, ? is one,
-        /// [abc] one of these, and \ stands before a character that is meant itself.
+        /// Patterns of user names that no rule refuses anything, as `["admin-*"]`: `*` is any characters, `?` is
+        /// one, `[abc]` one of these, and `\` stands before a character that is meant itself.
         pub superusers: Vec<String> => List<Glob, 0> = Vec::new(),
 
         /// Which filters may be subscribed to. "covered": those that an allowing rule covers wholly and no denying

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::scalar::{List, OneOf, Span, Switch, words};
+use super::number::Span;
+use super::scalar::{List, OneOf, Switch, words};
 use super::section::section;
 
 words! {

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::scalar::{Identity, RelativePath};
 use super::section::section;
+use super::text::{Identity, RelativePath};
 
 section! {
     /// This gateway.

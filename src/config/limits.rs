@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::scalar::{Bound, Bound16, Seconds16, Seconds32, Timeout};
+use super::number::{Bound, Bound16, Seconds16, Seconds32, Timeout};
 use super::section::{Entry, Reader, Setting, section};
 
 section! {
@@ -37,13 +37,13 @@ section! {
         /// Subscriptions of one client.
         pub subscriptions: usize => Bound = 10_000,
 
-        /// Sessions kept, of clients connected or not. Only in [limits]: it counts for the whole gateway.
+        /// Sessions kept, of clients connected or not. Only in `[limits]`: it counts for the whole gateway.
         pub sessions: usize => Bound = 10_000,
 
-        /// Retained messages kept. Only in [limits]: it counts for the whole gateway.
+        /// Retained messages kept. Only in `[limits]`: it counts for the whole gateway.
         pub retained_messages: usize => Bound = 100_000,
 
-        /// Size in bytes of the retained messages kept. Only in [limits]: it counts for the whole gateway.
+        /// Size in bytes of the retained messages kept. Only in `[limits]`: it counts for the whole gateway.
         pub retained_bytes: usize => Bound = 64 << 20,
 
         /// The longest time in seconds that a session is kept after its client has gone.

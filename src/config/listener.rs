@@ -7,23 +7,23 @@ use toml::de::DeValue;
 
 use super::error::quoted;
 use super::limits::{Limits, ListenerLimits};
-use super::scalar::{Address, Name, OptionalUser};
 use super::section::{Entry, Reader, Section, Setting, comment, kind_of, section};
+use super::text::{Address, Name, OptionalUser};
 
 section! {
-    /// A place where clients may connect; as many as needed, each beginning with [[listener]]. A file without any
+    /// A place where clients may connect; as many as needed, each beginning with `[[listener]]`. A file without any
     /// has this one.
     pub struct Listener {
         /// A name for messages and logs. Each listener has its own.
         pub name: String => Name = "plain".to_owned(),
 
-        /// IP address and port. 0.0.0.0 and [::] are every address of this machine; port 0 is any that is free.
+        /// IP address and port. `0.0.0.0` and `[::]` are every address of this machine; port 0 is any that is free.
         pub address: SocketAddr => Address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1883)),
 
         /// The user name given to clients that bring none. Without this key they are refused.
         pub anonymous: Option<String> => OptionalUser = None,
 
-        /// Limits for this listener alone, with the keys of [limits]; what is not set here is as there.
+        /// Limits for this listener alone, with the keys of `[limits]`; what is not set here is as there.
         pub limits: Limits => ListenerLimits = Limits::default(),
     }
 }

@@ -1,7 +1,7 @@
 //! What does the file say, and where exactly is it wrong?
 //!
 //! This room owns the configuration file: its sections, keys, defaults and documentation, all in one
-//! definition each ([`reference`] prints them). It promises that a [`Config`] in hand is valid, and that
+//! definition each ([`reference()`] prints them). It promises that a [`Config`] in hand is valid, and that
 //! every error names file, line and column. It reads files and the machine's identity, and must never start
 //! or open anything else.
 
@@ -12,9 +12,11 @@ mod gateway;
 mod limits;
 mod listener;
 mod log;
+mod number;
 mod scalar;
 mod section;
 mod source;
+mod text;
 mod warnings;
 
 use std::path::{Path, PathBuf};
@@ -76,7 +78,7 @@ impl Config {
                 reader.wrong(
                     error.span().unwrap_or(0..0),
                     what,
-                    "see https://toml.io for how TOML is written",
+                    "text stands in quotes, lists in square brackets; more at https://toml.io",
                 );
                 defaults
             }
@@ -117,7 +119,7 @@ impl Config {
 }
 
 /// Every key with its documentation and default, as a configuration file. Read back, it is the built-in
-/// configuration. It is the same on every machine but for the comment that shows the default of `gateway.id`.
+/// configuration. It is the same on every machine.
 pub fn reference() -> String {
     let Config { gateway, listeners, limits, auth, acl, log, file: _ } = Config::builtin();
     let mut out = String::from(

@@ -30,6 +30,7 @@ fn an_empty_file_is_the_built_in_configuration_with_its_state_beside_it() {
 #[test]
 fn the_printed_reference_reads_back_to_the_defaults() {
     let reference = reference();
+    assert!(reference.contains("\n# id = \"b827eb08451e\"\n"), "the same on every machine");
     let read = Config::parse(&reference, Path::new("latchgate.toml")).unwrap();
     assert_eq!(Config { file: None, ..read }, Config::builtin(), "{reference}");
 }
