@@ -1,4 +1,7 @@
 //! `[limits]` and `[listener.limits]`: bounds on what clients may cost.
+//!
+//! No limit (0 in the file) is `usize::MAX` in counts and sizes, 65535 in `inflight`, `u32::MAX` seconds in
+//! `connect_timeout`, and 0 in `keep_alive` and `session_expiry`.
 
 use std::time::Duration;
 

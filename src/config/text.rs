@@ -131,6 +131,10 @@ impl Scalar for OptionalUser {
     const EXAMPLE: Option<&'static str> = Some("guest");
 }
 
+/// How patterns are written.
+const GLOB_HELP: &str = "known: * for any characters, ? for one, [abc] for one of these, \\ before a character that \
+                         is meant itself";
+
 /// A pattern as in file names: `*`, `?`, `[abc]`, `[!a-z]`, and `\` before a character that is meant itself.
 pub(super) enum Glob {}
 
@@ -143,10 +147,7 @@ impl Scalar for Glob {
             None => Ok(pattern.to_owned()),
             Some(why) => {
                 let what = format!("holds the pattern {}, {why}", quoted(pattern));
-                Err(Fault::new(
-                    what,
-                    "known: * for any characters, ? for one, [abc] for one of these, \\ before a character that is meant itself",
-                ))
+                Err(Fault::new(what, GLOB_HELP))
             }
         }
     }
