@@ -13,13 +13,8 @@ use tokio::sync::Notify;
 use crate::policy::Policy;
 
 use super::{
-    counters::Counters,
-    index::Index,
-    janitor::Deadlines,
-    journal::Journal,
-    registry::Registry,
-    retained::Retained,
-    router::Router,
+    counters::Counters, index::Index, janitor::Deadlines, journal::Journal, registry::Registry,
+    retained::Retained, router::Router,
 };
 
 /// How a refused QoS 1 or 2 publish of a 3.x client, which cannot be told, is answered.

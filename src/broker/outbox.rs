@@ -106,7 +106,8 @@ impl Outbox {
         if !online && (qos == QoS::AtMostOnce || !self.is_durable()) {
             return Offer::Dropped;
         }
-        let full = queue.items.len() >= self.max_messages || queue.bytes.saturating_add(size) > self.max_bytes;
+        let full =
+            queue.items.len() >= self.max_messages || queue.bytes.saturating_add(size) > self.max_bytes;
         if full && !queue.items.is_empty() {
             drop(queue);
             let reason = if qos == QoS::AtMostOnce { Dropped::SlowSubscriber } else { Dropped::QueueFull };

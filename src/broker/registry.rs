@@ -111,7 +111,12 @@ impl Registry {
     }
 
     /// Takes a seat out, unless somebody has claimed it after `turn`. The caller holds the session.
-    pub fn release(&self, seat: &Arc<Seat>, turn: u64, _session: &OwnedMutexGuard<Session<Candidate>>) -> bool {
+    pub fn release(
+        &self,
+        seat: &Arc<Seat>,
+        turn: u64,
+        _session: &OwnedMutexGuard<Session<Candidate>>,
+    ) -> bool {
         let mut seats = self.seats.lock();
         let mine = seat.outbox.turn.load(Ordering::Acquire) == turn
             && seats.get(&seat.outbox.client_id).is_some_and(|there| Arc::ptr_eq(there, seat));

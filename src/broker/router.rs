@@ -244,7 +244,8 @@ impl Router {
     /// Gives a message that came by a share group to another member than `key`, if there is one: `key` may not have
     /// it, or is gone.
     pub fn pass_on(&self, candidate: &Candidate, key: u64) {
-        let Some((group, passed_over)) = candidate.extra.as_ref().and_then(|extra| extra.group.as_ref()) else {
+        let Some((group, passed_over)) = candidate.extra.as_ref().and_then(|extra| extra.group.as_ref())
+        else {
             return;
         };
         let passed_over: Vec<u64> = passed_over.iter().copied().chain([key]).collect();

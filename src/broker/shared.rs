@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::mqtt::{QoS, TopicFilter};
+use crate::mqtt::QoS;
 
 use super::{
     counters::Counters,
@@ -17,8 +17,6 @@ use super::{
 pub(super) struct Group {
     /// Share name.
     pub name: Arc<str>,
-    /// Filter.
-    pub filter: TopicFilter,
     members: Mutex<Members>,
 }
 
@@ -37,8 +35,8 @@ pub(super) struct Member {
 }
 
 impl Group {
-    pub fn new(name: Arc<str>, filter: TopicFilter) -> Self {
-        Group { name, filter, members: Mutex::default() }
+    pub fn new(name: Arc<str>) -> Self {
+        Group { name, members: Mutex::default() }
     }
 
     /// Adds a member or replaces its options; whether it is new.

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::console::{Console, shown};
+use crate::policy::Settings;
 use crate::policy::accounts::{AccountStore, Accounts, RuleRecord, Subject};
-use crate::policy::acl::Access;
+use crate::policy::acl::{Access, Book};
 use crate::store::AccountsDb;
 use crate::store::accounts::{RuleRow, check};
 
@@ -105,6 +106,22 @@ pub fn run(
     decide: impl FnOnce(&Accounts, TestQuestion) -> Answer,
 ) -> anyhow::Result<ExitCode> {
     Console::of_process(|console| execute(command, state_dir, decide, console))
+}
+
+/// Answers `acl test` as the gate of a client would.
+pub fn decide(accounts: &Accounts, question: &TestQuestion, settings: &Settings) -> Answer {
+    let TestQuestion { user, client_id, access, topic } = question;
+    let client_id = client_id.as_deref().unwrap_or_default();
+    let answer = Book::compile(accounts, &settings.superusers)
+        .map_err(|(rule, error)| format!("the denying rule on {:?} cannot be used: {error}", rule.filter))
+        .and_then(|book| {
+            book.test(user, client_id, *access, topic, settings.subscribe)
+                .map_err(|denial| denial.to_string())
+        });
+    match answer {
+        Ok(rule) => Answer { allowed: true, reason: rule.to_string() },
+        Err(reason) => Answer { allowed: false, reason },
+    }
 }
 
 fn execute(

@@ -4,18 +4,24 @@
 //! one command. A new command takes a `mod` line, a variant of `Command` and an arm in `run`.
 #![warn(clippy::print_stdout)] // `output::stdout` knows a closed pipe, `println!` panics on it
 
+mod acl;
 mod check;
 mod completions;
-pub mod context;
+mod console;
+mod context;
+mod hash;
 mod man;
-pub mod output;
+mod output;
+mod role;
+mod run;
+mod user;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::ConfigError;
+use crate::{config::ConfigError, gateway};
 use context::{BadUsage, Context};
 
 /// Exit status: done.
@@ -47,7 +53,18 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::RunArgs),
     Check(check::CheckArgs),
+    Hash(hash::HashArgs),
+    /// Accounts; a running gateway obeys a change within a second
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Roles: groups of rules given to users
+    #[command(subcommand)]
+    Role(role::RoleCommand),
+    /// Rules; a running gateway obeys a change within a second
+    #[command(subcommand)]
+    Acl(acl::AclCommand),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -56,6 +73,16 @@ enum Command {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let context = Context::new(cli.config);
     match cli.command {
+        Command::Run(args) => run::run(args, &context),
+        Command::Hash(args) => hash::run(args),
+        Command::User(command) => user::run(command, &context.state_dir()?),
+        Command::Role(command) => role::run(command, &context.state_dir()?),
+        Command::Acl(command) => {
+            let config = context.config()?;
+            acl::run(command, &config.gateway.state, |accounts, question| {
+                acl::decide(accounts, &question, &gateway::policy_settings(&config))
+            })
+        }
         Command::Check(args) => check::run(args, &context),
         Command::Completions(args) => completions::run(args, command()),
         Command::Man(args) => man::run(args, command()),
@@ -66,12 +93,6 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 fn command() -> clap::Command {
     Cli::command()
 }
-
-pub mod acl;
-pub mod console;
-pub mod hash;
-pub mod role;
-pub mod user;
 
 /// Runs the command line and returns the exit status of the interface: 0 done, 1 failed, 2 bad usage or
 /// configuration, 3 the answer is no.

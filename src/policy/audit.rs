@@ -1,9 +1,6 @@
 //! One record for each no, and none for its repetitions.
 
-use std::{
-    hash::BuildHasher,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use ahash::{AHashMap, RandomState};
 use parking_lot::Mutex;
@@ -44,7 +41,14 @@ pub struct Refused<'a> {
 
 impl Audit {
     /// Records that `who` was refused `operation` on `topic`. What foreign clients wrote is quoted and escaped.
-    pub fn refused(&self, who: Refused<'_>, operation: Operation, topic: &str, denial: &Denial, now: Instant) {
+    pub fn refused(
+        &self,
+        who: Refused<'_>,
+        operation: Operation,
+        topic: &str,
+        denial: &Denial,
+        now: Instant,
+    ) {
         let key = self.hasher.hash_one((who.client, who.user, operation, topic, denial.stage));
         {
             let mut seen = self.seen.lock();

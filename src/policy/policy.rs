@@ -87,11 +87,13 @@ impl Policy {
     /// Reads accounts and rules. Blocks.
     pub fn open(store: Arc<dyn AccountStore>, settings: Settings) -> Result<Arc<Self>, AccountError> {
         let book = read(&*store, &settings)?;
+        let login = Login::new(store, settings.upgrade_passwords, settings.remember_logins)
+            .map_err(|error| AccountError { what: format!("no random numbers: {error}") })?;
         Ok(Arc::new(Policy {
             book: ArcSwap::from_pointee(book),
             live: Arc::default(),
             audit: Audit::default(),
-            login: Login::new(store, settings.upgrade_passwords, settings.remember_logins),
+            login,
             settings,
         }))
     }
@@ -204,7 +206,8 @@ impl Policy {
             return Ok(());
         }
         let book = self.book.load();
-        let denied = |rule| Denial::not_authorized(Stage::Source, rule, "its author may no longer publish it");
+        let denied =
+            |rule| Denial::not_authorized(Stage::Source, rule, "its author may no longer publish it");
         if book.account(&author.user).is_some_and(|account| !account.enabled) {
             return Err(denied(None));
         }

@@ -54,7 +54,9 @@ where
         let (reason, why) = match end {
             End::Client { .. } | End::Lost(_) => return,
             End::Fault(reason, why) => (*reason, (*why).to_owned()),
-            End::TakenOver => (ReasonCode::SessionTakenOver, "another connection uses this client identifier".into()),
+            End::TakenOver => {
+                (ReasonCode::SessionTakenOver, "another connection uses this client identifier".into())
+            }
             End::Denied(denial) | End::Refused(denial) => (denial.code, denial.to_string()),
             End::Stopping => (ReasonCode::ServerShuttingDown, "the gateway is shutting down".into()),
         };
@@ -129,8 +131,10 @@ impl Broker {
     ) {
         seat.outbox.set_state(false, true);
         // What came by a share group goes to somebody who is there, if there is one.
-        let shared = |candidate: &Candidate| candidate.extra.as_ref().is_some_and(|extra| extra.group.is_some());
-        for candidate in seat.outbox.remove(|candidate| shared(candidate) || candidate.qos == QoS::AtMostOnce) {
+        let shared =
+            |candidate: &Candidate| candidate.extra.as_ref().is_some_and(|extra| extra.group.is_some());
+        for candidate in seat.outbox.remove(|candidate| shared(candidate) || candidate.qos == QoS::AtMostOnce)
+        {
             if shared(&candidate) {
                 self.router.pass_on(&candidate, seat.outbox.key);
             }
@@ -141,8 +145,7 @@ impl Broker {
             seconds => Some(now + Duration::from_secs(u64::from(seconds))),
         };
         parked.kept = true;
-        parked.will =
-            will.map(|(at, will)| (at, DelayedWill { will, identity: gate.identity().clone() }));
+        parked.will = will.map(|(at, will)| (at, DelayedWill { will, identity: gate.identity().clone() }));
         self.deadlines.park(seat, &parked);
     }
 

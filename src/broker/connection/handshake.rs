@@ -21,7 +21,8 @@ use crate::broker::{
     will::Will,
 };
 use crate::mqtt::{
-    ConnAck, Connect, DecodeError, Login, Packet, Properties, Property, ReasonCode, Version, codec, valid_topic_name,
+    ConnAck, Connect, DecodeError, Login, Packet, Properties, Property, ReasonCode, Version, codec,
+    valid_topic_name,
 };
 use crate::policy::{Applicant, Gate, Secret};
 use crate::session::{Aliases, Session};
@@ -220,7 +221,10 @@ async fn enter(
     if let Some(will) = &request.will
         && !limits.admits_topic(&will.topic)
     {
-        return no(ReasonCode::TopicNameInvalid, "the will's topic is longer or deeper than the limits allow");
+        return no(
+            ReasonCode::TopicNameInvalid,
+            "the will's topic is longer or deeper than the limits allow",
+        );
     }
     let applicant = Applicant {
         client_id: client_id.clone(),
@@ -241,12 +245,8 @@ async fn enter(
         return Err(refuse(version, denial.code, format!("will refused: {denial}")));
     }
     let seated = Seated::new(broker, limits, version)?;
-    let claimed = broker.registry.claim(
-        &client_id,
-        &gate.identity().user,
-        limits.queued_messages,
-        limits.queued_bytes,
-    );
+    let claimed =
+        broker.registry.claim(&client_id, &gate.identity().user, limits.queued_messages, limits.queued_bytes);
     let claim = match claimed {
         Ok(claim) => claim,
         Err(ClaimError::AnotherUser) => {

@@ -42,7 +42,8 @@ impl Limits {
     /// Whether a topic name or filter is within bounds.
     pub(super) fn admits_topic(&self, topic: &str) -> bool {
         topic.len() <= self.topic_length
-            && topic.bytes().filter(|byte| *byte == b'/').take(DEEPEST).count() < self.topic_levels.min(DEEPEST)
+            && topic.bytes().filter(|byte| *byte == b'/').take(DEEPEST).count()
+                < self.topic_levels.min(DEEPEST)
     }
 }
 

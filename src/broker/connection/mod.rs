@@ -34,12 +34,7 @@ use crate::session::{Aliases, Session};
 
 use self::{input::Input, writer::Writer};
 use super::{
-    broker::Broker,
-    journal::Ticket,
-    message::Candidate,
-    outbox::Outbox,
-    registry::Seat,
-    router::Publisher,
+    broker::Broker, journal::Ticket, message::Candidate, outbox::Outbox, registry::Seat, router::Publisher,
     will::Will,
 };
 

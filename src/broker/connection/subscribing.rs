@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::broker::journal::{Change, Ticket};
-use crate::mqtt::{Packet, ReasonCode, SubAck, Subscribe, SubscribeFilter, TopicFilter, UnsubAck, Unsubscribe};
+use crate::mqtt::{
+    Packet, ReasonCode, SubAck, Subscribe, SubscribeFilter, TopicFilter, UnsubAck, Unsubscribe,
+};
 use crate::session::Subscription;
 
 use super::{Connection, End};
@@ -97,8 +99,7 @@ where
                 Ok(_) => ReasonCode::NoSubscriptionExisted,
             })
             .collect();
-        let packet =
-            UnsubAck { packet_id: unsubscribe.packet_id, reasons, properties: Default::default() };
+        let packet = UnsubAck { packet_id: unsubscribe.packet_id, reasons, properties: Default::default() };
         let ticket: Ticket = self.commit();
         self.answer(&Packet::UnsubAck(packet), ticket);
     }

@@ -74,8 +74,8 @@ pub struct PublishHead<'a> {
     pub retain: bool,
     /// Packet identifier: present exactly when QoS is 1 or 2.
     pub packet_id: Option<u16>,
-    /// The topic name with its two-byte length before it; `[0, 0]` if an alias stands for it.
-    pub topic_with_length: &'a [u8],
+    /// The topic name; empty if an alias stands for it.
+    pub topic: &'a str,
     /// Version 5 only, `None` before: encoded properties ([`super::encode_properties`]) of this delivery, such
     /// as the subscription identifiers, and then those that all deliveries of the message share.
     pub properties: Option<[&'a [u8]; 2]>,
@@ -103,7 +103,7 @@ impl PublishHead<'_> {
     fn write(&self, out: &mut Vec<u8>) -> Written {
         out.push(first_byte(self.dup, self.qos, self.retain));
         writer::variable(self.remaining_length(), out)?;
-        out.extend_from_slice(self.topic_with_length);
+        writer::text(self.topic, out)?;
         if let Some(id) = self.packet_id {
             writer::u16(id, out)?;
         }
@@ -121,7 +121,7 @@ impl PublishHead<'_> {
             let bytes = per_delivery.len() + shared.len();
             variable_byte_integer_size(length(bytes)) + bytes
         });
-        length(self.topic_with_length.len() + packet_id + properties + self.payload_len)
+        length(2 + self.topic.len() + packet_id + properties + self.payload_len)
     }
 }
 

@@ -183,8 +183,6 @@ fn a_password_is_not_in_the_debug_text_of_a_connect() {
 
 /// Writes a PUBLISH as the broker does: head from encoded parts, then the payload.
 fn delivered(publish: &Publish<'_>, version: Version, split: usize) -> (Vec<u8>, usize) {
-    let mut topic = (publish.topic.len() as u16).to_be_bytes().to_vec();
-    topic.extend_from_slice(publish.topic.as_bytes());
     let list = &publish.properties.0;
     let split = split.min(list.len());
     let (mut own, mut shared) = (Vec::new(), Vec::new());
@@ -195,7 +193,7 @@ fn delivered(publish: &Publish<'_>, version: Version, split: usize) -> (Vec<u8>,
         qos: publish.qos,
         retain: publish.retain,
         packet_id: publish.packet_id,
-        topic_with_length: &topic,
+        topic: publish.topic,
         properties: (version == Version::V5).then_some([&own[..], &shared[..]]),
         payload_len: publish.payload.len(),
     };
@@ -212,7 +210,7 @@ fn a_head_of_more_than_a_packet_can_be_is_not_begun() {
         qos: QoS::AtMostOnce,
         retain: false,
         packet_id: None,
-        topic_with_length: b"\0\x01a",
+        topic: "a",
         properties: None,
         payload_len: 268_435_456 - 3,
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ahash::AHashMap;
-use wildmatch::WildMatch;
+use glob::Pattern;
 
 use crate::mqtt::{TopicError, TopicFilter};
 use crate::policy::accounts::{Accounts, RuleRecord, Subject};
@@ -31,7 +31,7 @@ pub struct Book {
     users: AHashMap<String, Arc<RuleSet>>,
     roles: AHashMap<String, Arc<RuleSet>>,
     everyone: Arc<RuleSet>,
-    superusers: Vec<WildMatch>,
+    superusers: Vec<Pattern>,
 }
 
 impl Book {
@@ -56,7 +56,8 @@ impl Book {
                 }
             }
         }
-        let shared = |sets: AHashMap<String, RuleSet>| sets.into_iter().map(|(k, v)| (k, Arc::new(v))).collect();
+        let shared =
+            |sets: AHashMap<String, RuleSet>| sets.into_iter().map(|(k, v)| (k, Arc::new(v))).collect();
         Ok(Book {
             accounts: accounts
                 .accounts
@@ -75,7 +76,7 @@ impl Book {
             users: shared(users),
             roles: shared(roles),
             everyone: Arc::new(everyone),
-            superusers: superusers.iter().map(|glob| WildMatch::new(glob)).collect(),
+            superusers: superusers.iter().filter_map(|glob| Pattern::new(glob).ok()).collect(),
         })
     }
 
@@ -111,9 +112,8 @@ impl Book {
 
     /// Whether `user` fares alike under both books, a new form of the same stored password aside.
     pub fn same_for(&self, other: &Book, user: &str) -> bool {
-        let known = |book: &Book| {
-            book.account(user).map(|a| (a.credential, a.enabled, a.superuser, a.roles.clone()))
-        };
+        let known =
+            |book: &Book| book.account(user).map(|a| (a.credential, a.enabled, a.superuser, a.roles.clone()));
         let roles = |book: &Book| -> Vec<Option<Arc<RuleSet>>> {
             let roles = book.account(user).map_or(&[][..], |a| &a.roles);
             roles.iter().map(|role| book.roles.get(role).cloned()).collect()
@@ -138,7 +138,11 @@ impl Book {
         let mut answer = None;
         if access.includes(Access::PUBLISH) {
             if reserved(topic) {
-                return Err(Denial::not_authorized(Stage::Reserved, None, "only the gateway publishes there"));
+                return Err(Denial::not_authorized(
+                    Stage::Reserved,
+                    None,
+                    "only the gateway publishes there",
+                ));
             }
             answer = Some(rights.on_topic(Access::PUBLISH, topic)?);
         }

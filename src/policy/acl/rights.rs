@@ -132,7 +132,12 @@ mod tests {
 
     #[test]
     fn the_gateways_own_topics_are_reserved_by_their_first_level() {
-        assert!(reserved("$SYS/broker/uptime") && reserved("$SYS") && reserved("LATCH/status") && reserved("LATCH"));
+        assert!(
+            reserved("$SYS/broker/uptime")
+                && reserved("$SYS")
+                && reserved("LATCH/status")
+                && reserved("LATCH")
+        );
         assert!(!reserved("LATCHES/a") && !reserved("a/LATCH/b") && !reserved("$SYSTEM/a"));
         assert!(!reserved("$SYS/broker/connection/x/state"));
         assert!(reserved("$SYS/broker/connection/x/y/state") && reserved("$SYS/broker/connection/state"));

@@ -39,15 +39,19 @@ impl std::fmt::Debug for Login {
 }
 
 impl Login {
-    pub fn new(store: Arc<dyn AccountStore>, upgrade: bool, remember: Duration) -> Self {
+    pub fn new(
+        store: Arc<dyn AccountStore>,
+        upgrade: bool,
+        remember: Duration,
+    ) -> Result<Self, getrandom::Error> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Login {
+        Ok(Login {
             store,
             upgrade,
-            memory: Arc::new(LoginMemory::new(remember)),
+            memory: Arc::new(LoginMemory::new(LoginMemory::DEFAULT_CAPACITY, remember)?),
             hashing: Arc::new(Semaphore::new(cores.saturating_sub(1).max(1))),
             decoy: ArcSwap::from_pointee(None),
-        }
+        })
     }
 
     pub fn store(&self) -> &dyn AccountStore {
