@@ -82,11 +82,7 @@ where
             _ => self.will.take(),
         };
         let delayed = will.and_then(|will| self.fire_or_delay(will, ends, now));
-        if ends {
-            self.broker.forget(&self.seat, &mut self.session);
-        } else {
-            self.broker.park(&self.seat, &self.session, &self.gate, delayed, now);
-        }
+        self.broker.put_down(&self.seat, &mut self.session, &self.gate, delayed, now);
     }
 
     /// Publishes the will now, unless it is to wait for its delay or the session's end, whichever is first
@@ -137,7 +133,22 @@ impl Broker {
         present
     }
 
-    /// Parks a session that outlives its connection.
+    /// Leaves a session without a connection: it is parked if it outlives the connection, else it ends.
+    pub(super) fn put_down(
+        &self,
+        seat: &Arc<Seat>,
+        session: &mut OwnedMutexGuard<Session<Candidate>>,
+        gate: &Gate,
+        will: Option<(Instant, Will)>,
+        now: Instant,
+    ) {
+        if session.expiry == 0 {
+            self.forget(seat, session);
+        } else {
+            self.park(seat, session, gate, will, now);
+        }
+    }
+
     fn park(
         &self,
         seat: &Arc<Seat>,

@@ -244,8 +244,13 @@ async fn enter(
         return Err(refuse(version, denial.code, format!("will refused: {denial}")));
     }
     let seated = Seated::new(broker, limits, version)?;
-    let claimed =
-        broker.registry.claim(broker, &client_id, &gate.identity().user, limits.queued_messages, limits.queued_bytes);
+    let claimed = broker.registry.claim(
+        broker,
+        &client_id,
+        &gate.identity().user,
+        limits.queued_messages,
+        limits.queued_bytes,
+    );
     let claim = match claimed {
         Ok(claim) => claim,
         Err(ClaimError::AnotherUser) => {
@@ -261,15 +266,16 @@ async fn enter(
     session.expiry = expiry;
     let receive_maximum = request.receive_maximum.min(limits.inflight);
     session.outgoing.connected(receive_maximum);
-    claim.seat.outbox.set_state(true, expiry > 0);
     if expiry > 0 {
         let owner = gate.identity().user.clone();
         broker.router.journal.record(Change::Opened { client: &client_id, owner: &owner, expiry });
     }
     let mut ticket = broker.router.journal.commit();
     if let Err(error) = poll_fn(|cx| ticket.poll(cx)).await {
+        broker.put_down(&claim.seat, &mut session, &gate, None, Instant::now());
         return Err(refuse(version, ReasonCode::ServerUnavailable, error));
     }
+    claim.seat.outbox.set_state(true, expiry > 0);
     let keep_alive = keep_alive(request.keep_alive, limits.keep_alive);
     let mut writer = Writer { output: Output::default(), version, max_packet: request.max_packet };
     let properties = connack_properties(
