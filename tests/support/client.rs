@@ -106,7 +106,13 @@ impl Client {
     /// Reads and forgets until the server has closed the connection.
     pub fn drain(&mut self) {
         self.pending.clear();
-        while self.try_read() != Err(Gone::Closed) {}
+        loop {
+            match self.from_socket() {
+                Ok(_) => {}
+                Err(Gone::Closed) => return,
+                Err(Gone::TimedOut) => panic!("{:?} is still connected after {BOUND:?}", self.client_id),
+            }
+        }
     }
 
     // ---- reading -----------------------------------------------------------------------------------

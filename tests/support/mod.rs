@@ -38,7 +38,9 @@ macro_rules! skip_for_mosquitto {
     ($why:expr) => {
         if crate::support::subject::is_mosquitto() {
             use std::io::Write;
-            let _ = writeln!(std::io::stderr(), "skipped for mosquitto: {}: {}", module_path!(), $why);
+            let test = std::thread::current();
+            let name = test.name().unwrap_or(module_path!());
+            let _ = writeln!(std::io::stderr(), "skipped for mosquitto: {name}: {}", $why);
             return;
         }
     };

@@ -6,6 +6,13 @@ mod support;
 
 mod connect;
 mod keep_alive;
+mod limits;
+mod malformed;
+mod overload;
 mod publish;
 mod retained;
+mod session;
+mod shared;
+mod subscription;
+mod v5;
 mod will;
