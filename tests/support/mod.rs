@@ -34,6 +34,7 @@ pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 
 /// Leaves the test when Mosquitto is the subject, because it deviates here; says so on stderr, past the
 /// capture of the test harness.
+#[allow(unused_macros, reason = "as above")]
 macro_rules! skip_for_mosquitto {
     ($why:expr) => {
         if crate::support::subject::is_mosquitto() {
