@@ -1,1 +1,156 @@
-//! gateway
+//! How do the parts start and stop? The only place that knows every part.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::task::JoinSet;
+
+use crate::{
+    broker::{self, Broker, Door, Volatile},
+    config::{self, Config},
+    net::{BindError, Lobby, Tcp},
+    policy::{self, Policy, acl},
+    store::{AccountsDb, StoreError},
+};
+
+/// Why the gateway cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The state directory or a file in it is not usable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Accounts and rules cannot be read.
+    #[error("accounts and rules cannot be read: {0}")]
+    Accounts(#[from] policy::accounts::AccountError),
+    /// A listener cannot listen.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+/// A running gateway; it stops when dropped, in order only by [`Gateway::stop`].
+pub struct Gateway {
+    broker: Arc<Broker>,
+    policy: Arc<Policy>,
+    listening: Vec<(String, SocketAddr)>,
+    tasks: JoinSet<()>,
+}
+
+/// How long clients may take to be told that the gateway stops, and to take their last bytes.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+impl Gateway {
+    /// Opens the store, then the policy, then the broker, and only then the listeners. Must be called within a
+    /// tokio runtime; blocks while it reads the store.
+    ///
+    /// # Errors
+    /// Whatever part cannot start; nothing is left running then.
+    pub fn start(config: &Config) -> Result<Self, GatewayError> {
+        let accounts = Arc::new(AccountsDb::open(&config.gateway.state)?);
+        let policy = Policy::open(accounts, policy_settings(config))?;
+        let broker = Broker::new(policy.clone(), Arc::new(Volatile), broker_settings(config));
+        let mut tasks = JoinSet::new();
+        let mut listening = Vec::new();
+        for listener in &config.listeners {
+            let socket = Tcp::bind(listener)?;
+            let address = socket.address().unwrap_or(listener.address);
+            listening.push((listener.name.clone(), address));
+            tasks.spawn(listen(broker.clone(), socket, listener.clone()));
+        }
+        tasks.spawn(policy.clone().follow());
+        tasks.spawn(broker.clone().keep_house());
+        for (name, address) in &listening {
+            tracing::info!(listener = name, %address, "listening");
+        }
+        Ok(Gateway { broker, policy, listening, tasks })
+    }
+
+    /// Name and address of every listener.
+    pub fn listening(&self) -> &[(String, SocketAddr)] {
+        &self.listening
+    }
+
+    /// What can be counted.
+    pub fn counters(&self) -> &Arc<broker::Counters> {
+        self.broker.counters()
+    }
+
+    /// Reads accounts and rules again at once.
+    pub async fn reload_accounts(&self) {
+        let policy = self.policy.clone();
+        match tokio::task::spawn_blocking(move || policy.reload()).await {
+            Ok(Ok(())) => tracing::info!("accounts and rules read again"),
+            Ok(Err(error)) => tracing::error!(%error, "the rules read last stay in force"),
+            Err(error) => tracing::error!(%error, "accounts and rules could not be read again"),
+        }
+    }
+
+    /// Takes no more connections, tells every client, and waits until they are gone, a few seconds at most.
+    pub async fn stop(mut self) {
+        self.tasks.abort_all();
+        while self.tasks.join_next().await.is_some() {}
+        let left = self.broker.shutdown(FAREWELL).await;
+        if left > 0 {
+            tracing::warn!(clients = left, "some clients did not take their farewell in time");
+        }
+    }
+}
+
+/// Takes connections for ever.
+async fn listen(broker: Arc<Broker>, socket: Tcp, config: config::Listener) {
+    let lobby = Lobby::new(config.limits.pending);
+    let limits = Arc::new(connection_limits(&config.limits));
+    let listener: Arc<str> = config.name.as_str().into();
+    let anonymous: Option<Arc<str>> = config.anonymous.as_deref().map(Arc::from);
+    loop {
+        let (stream, address) = socket.accept().await;
+        let door = Door {
+            address,
+            listener: listener.clone(),
+            anonymous: anonymous.clone(),
+            limits: limits.clone(),
+            evicted: lobby.enter(),
+        };
+        tokio::spawn(broker::serve(broker.clone(), stream, door));
+    }
+}
+
+fn connection_limits(limits: &config::Limits) -> broker::Limits {
+    broker::Limits {
+        connections: limits.connections,
+        packet_size: limits.packet_size,
+        inflight: limits.inflight,
+        queued_messages: limits.queued_messages,
+        queued_bytes: limits.queued_bytes,
+        keep_alive: limits.keep_alive,
+        topic_levels: limits.topic_levels,
+        topic_length: limits.topic_length,
+        subscriptions: limits.subscriptions,
+        session_expiry: if limits.session_expiry == 0 { u32::MAX } else { limits.session_expiry },
+        connect_timeout: limits.connect_timeout,
+    }
+}
+
+fn broker_settings(config: &Config) -> broker::Settings {
+    broker::Settings {
+        refused_publish_v3: match config.acl.refused_publish_v3 {
+            config::RefusedPublish::Acknowledge => broker::RefusedPublish::Acknowledge,
+            config::RefusedPublish::Disconnect => broker::RefusedPublish::Disconnect,
+        },
+        sessions: config.limits.sessions,
+        retained_messages: config.limits.retained_messages,
+        retained_bytes: config.limits.retained_bytes,
+    }
+}
+
+/// What the configuration says of the policy; `acl test` asks with the same.
+pub fn policy_settings(config: &Config) -> policy::Settings {
+    policy::Settings {
+        superusers: config.acl.superusers.clone(),
+        subscribe: match config.acl.subscribe {
+            config::SubscribeRule::Covered => acl::SubscribeRule::Covered,
+            config::SubscribeRule::Overlap => acl::SubscribeRule::Overlap,
+        },
+        check_retained_source: config.acl.retained_source == config::RetainedSource::Checked,
+        upgrade_passwords: config.auth.upgrade_passwords,
+        remember_logins: config.auth.cache.verified,
+    }
+}

@@ -1,1 +1,26 @@
-//! broker
+//! Who gets this message? Connections, the subscription index, retained messages, shared subscriptions.
+//!
+//! This room owns everything between a decoded packet and the packets it causes, and the trait by which
+//! sessions and retained messages are kept. It promises that nothing is routed or written without a permit, that
+//! no client waits for a slow neighbour beyond a stated time, and that every queue has a bound. It must
+//! never decide by itself what somebody may do.
+
+mod broker;
+mod connection;
+mod counters;
+mod index;
+mod janitor;
+mod journal;
+mod message;
+mod outbox;
+mod registry;
+mod retained;
+mod router;
+mod shared;
+mod will;
+
+pub use broker::{Broker, RefusedPublish, Settings};
+pub use connection::{Door, Limits, serve};
+pub use counters::{Counters, Dropped};
+pub use journal::{Change, Journal, JournalError, Ticket, Volatile};
+pub use message::Message;

@@ -1,7 +1,166 @@
 //! What did the person ask for?
+//!
+//! This room owns the command line: what can be typed, the exit status, and how errors are shown. One file is
+//! one command. A new command takes a `mod` line, a variant of `Command` and an arm in `run`.
+#![warn(clippy::print_stdout)] // `output::stdout` knows a closed pipe, `println!` panics on it
+
+mod acl;
+mod check;
+mod completions;
+mod console;
+mod context;
+mod hash;
+mod man;
+mod output;
+mod role;
+mod run;
+mod user;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::{config::ConfigError, gateway};
+use context::{BadUsage, Context};
+
+/// Exit status: done.
+pub const DONE: u8 = 0;
+/// Exit status: failed.
+pub const FAILED: u8 = 1;
+/// Exit status: bad usage or bad configuration.
+pub const BAD_USAGE: u8 = 2;
+/// Exit status: the question was answered, and the answer is no.
+pub const NO: u8 = 3;
+
+/// A secure MQTT edge gateway that asks before everything.
+#[derive(Debug, Parser)]
+#[command(
+    name = "latchgate",
+    version,
+    arg_required_else_help = true,
+    after_help = "Exit status: 0 done, 1 failed, 2 bad usage or configuration, 3 the answer is no."
+)]
+struct Cli {
+    /// Configuration file [default: $LATCHGATE_CONFIG, else /etc/latchgate/latchgate.toml if it exists, else
+    /// built-in defaults]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Check(check::CheckArgs),
+    Hash(hash::HashArgs),
+    /// Accounts; a running gateway obeys a change within a second
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Roles: groups of rules given to users
+    #[command(subcommand)]
+    Role(role::RoleCommand),
+    /// Rules; a running gateway obeys a change within a second
+    #[command(subcommand)]
+    Acl(acl::AclCommand),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+}
+
+/// Does what was asked.
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let context = Context::new(cli.config);
+    match cli.command {
+        Command::Run(args) => run::run(args, &context),
+        Command::Hash(args) => hash::run(args),
+        Command::User(command) => user::run(command, &context.state_dir()?),
+        Command::Role(command) => role::run(command, &context.state_dir()?),
+        Command::Acl(command) => {
+            let config = context.config()?;
+            acl::run(command, &config.gateway.state, |accounts, question| {
+                acl::decide(accounts, &question, &gateway::policy_settings(&config))
+            })
+        }
+        Command::Check(args) => check::run(args, &context),
+        Command::Completions(args) => completions::run(args, command()),
+        Command::Man(args) => man::run(args, command()),
+    }
+}
+
+/// The whole command line as clap knows it.
+fn command() -> clap::Command {
+    Cli::command()
+}
+
+pub mod client;
+pub mod publish;
+pub mod subscribe;
 
 /// Runs the command line and returns the exit status of the interface: 0 done, 1 failed, 2 bad usage or
 /// configuration, 3 the answer is no.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::from(2)
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version come this way too, with status 0. If nobody reads them, nothing can be done.
+        Err(message) => {
+            let _ = message.print();
+            return ExitCode::from(if message.use_stderr() { BAD_USAGE } else { DONE });
+        }
+    };
+    run(cli).unwrap_or_else(|error| report(&error))
+}
+
+/// Shows an error on standard error and tells its exit status.
+fn report(error: &anyhow::Error) -> ExitCode {
+    use std::io::Write;
+
+    // `latchgate user list | head -1`: who has read enough is not told of an error.
+    if output::is_closed(error) {
+        return ExitCode::from(DONE);
+    }
+    let (text, status) = match error.downcast_ref::<ConfigError>() {
+        Some(wrong) => (wrong.to_string(), BAD_USAGE),
+        None if error.is::<BadUsage>() => (format!("latchgate: {error:#}"), BAD_USAGE),
+        None => (format!("latchgate: {error:#}"), FAILED),
+    };
+    let _ = writeln!(std::io::stderr(), "{text}");
+    ExitCode::from(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn the_configuration_can_be_named_before_or_after_the_command() {
+        for words in [["latchgate", "--config", "x", "check"], ["latchgate", "check", "--config", "x"]] {
+            assert_eq!(Cli::try_parse_from(words).unwrap().config, Some("x".into()));
+        }
+    }
+
+    #[test]
+    fn every_command_says_what_it_does() {
+        for command in command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn errors_have_the_exit_status_of_the_interface() {
+        let wrong = crate::config::Config::parse("x = 1", "x.toml".as_ref()).unwrap_err();
+        for (error, status) in [
+            (anyhow::Error::new(wrong).context("cannot start"), BAD_USAGE),
+            (BadUsage("no such role".into()).into(), BAD_USAGE),
+            (anyhow::anyhow!("the disk is full"), FAILED),
+        ] {
+            assert_eq!(report(&error), ExitCode::from(status), "{error:#}");
+        }
+    }
 }

@@ -1,1 +1,139 @@
-//! config
+//! What does the file say, and where exactly is it wrong?
+//!
+//! This room owns the configuration file: its sections, keys, defaults and documentation, all in one
+//! definition each ([`reference()`] prints them). It promises that a [`Config`] in hand is valid, and that
+//! every error names file, line and column. It reads files and the machine's identity, and must never start
+//! or open anything else.
+
+mod acl;
+mod auth;
+mod error;
+mod gateway;
+mod limits;
+mod listener;
+mod log;
+mod number;
+mod scalar;
+mod section;
+mod source;
+mod text;
+mod warnings;
+
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+pub use acl::{Acl, RefusedPublish, RetainedSource, SubscribeRule};
+pub use auth::{Auth, AuthCache, Backend};
+pub use error::{ConfigError, Problem};
+pub use gateway::Gateway;
+pub use limits::Limits;
+pub use listener::Listener;
+pub use log::{Level, Log, LogFormat, LogTarget};
+
+use listener::Listeners;
+use section::{Reader, Section, Setting};
+
+/// A valid configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// This gateway.
+    pub gateway: Gateway,
+    /// Where clients may connect; never empty.
+    pub listeners: Vec<Listener>,
+    /// Bounds for the whole gateway; those of a connection are in its listener's `limits`.
+    pub limits: Limits,
+    /// Logins.
+    pub auth: Auth,
+    /// How rules are read.
+    pub acl: Acl,
+    /// The log.
+    pub log: Log,
+    /// The file all this comes from; `None`: there is none, and everything is as built in.
+    pub file: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads the configuration: `explicit` if given, else the file named by `$LATCHGATE_CONFIG`, else
+    /// `/etc/latchgate/latchgate.toml` if it exists, else the built-in one.
+    pub fn load(explicit: Option<&Path>) -> Result<Config, ConfigError> {
+        match source::locate(explicit, std::env::var_os("LATCHGATE_CONFIG"), Path::new(source::SYSTEM_FILE)) {
+            Some(file) => Config::parse(&source::read(&file)?, &file),
+            None => Ok(Config::builtin()),
+        }
+    }
+
+    /// Reads the text of `file`. All errors that can be told apart are reported, not only the first.
+    pub fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
+        // A byte order mark is no part of the first line.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let mut reader = Reader::new(text, folder);
+        let defaults =
+            Config { file: Some(file.to_owned()), gateway: Gateway::beside(folder), ..Config::builtin() };
+        let config = match DeTable::parse(text) {
+            Ok(table) => Config::read(Section::root(table), &mut reader, defaults),
+            Err(error) => {
+                let what = error.message().lines().collect::<Vec<_>>().join("; ");
+                reader.wrong(
+                    error.span().unwrap_or(0..0),
+                    what,
+                    "text stands in quotes, lists in square brackets; more at https://toml.io",
+                );
+                defaults
+            }
+        };
+        reader.finish(config, file)
+    }
+
+    /// The configuration of a gateway that has no file: one listener on 127.0.0.1:1883, state in
+    /// `latchgate-state` in the working directory.
+    pub fn builtin() -> Config {
+        Config {
+            gateway: Gateway::default(),
+            listeners: vec![Listener::default()],
+            limits: Limits::default(),
+            auth: Auth::default(),
+            acl: Acl::default(),
+            log: Log::default(),
+            file: None,
+        }
+    }
+
+    fn read(mut root: Section<'_>, reader: &mut Reader<'_>, defaults: Config) -> Config {
+        let limits = root.read::<Limits>("limits", reader, &defaults.limits);
+        // Listeners inherit the limits, so these come first.
+        let inherited = vec![Listener { limits: limits.clone(), ..Listener::default() }];
+        let config = Config {
+            gateway: root.read::<Gateway>("gateway", reader, &defaults.gateway),
+            listeners: root.read::<Listeners>("listener", reader, &inherited),
+            limits,
+            auth: root.read::<Auth>("auth", reader, &defaults.auth),
+            acl: root.read::<Acl>("acl", reader, &defaults.acl),
+            log: root.read::<Log>("log", reader, &defaults.log),
+            file: defaults.file,
+        };
+        root.finish(&["gateway", "listener", "limits", "auth", "acl", "log"], reader);
+        config
+    }
+}
+
+/// Every key with its documentation and default, as a configuration file. Read back, it is the built-in
+/// configuration. It is the same on every machine.
+pub fn reference() -> String {
+    let Config { gateway, listeners, limits, auth, acl, log, file: _ } = Config::builtin();
+    let mut out = String::from(
+        "# The configuration of latchgate, with every key at its default. Relative paths start at the folder of\n\
+         # this file. Unknown keys are errors. `latchgate check` says whether a file is right.\n",
+    );
+    Gateway::describe("", "gateway", &[], &gateway, &mut out);
+    Listeners::describe("", "listener", &[], &listeners, &mut out);
+    Limits::describe("", "limits", &[], &limits, &mut out);
+    Auth::describe("", "auth", &[], &auth, &mut out);
+    Acl::describe("", "acl", &[], &acl, &mut out);
+    Log::describe("", "log", &[], &log, &mut out);
+    out
+}
+
+#[cfg(test)]
+mod tests;

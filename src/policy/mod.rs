@@ -1,5 +1,24 @@
 //! May this happen? The gate, the rules and the accounts it judges by.
+//!
+//! Every CONNECT, publish, subscription, delivery and will is put to a [`Gate`], whose yes is a [`Permit`]
+//! that the next room takes by value. This room owns the traits by which accounts and rules are kept. It
+//! promises that a verdict follows a change of accounts or rules in live sessions, that every no is one
+//! audit record, and that an error is a no. It must never wait on the network or a disk while it is asked.
 
 pub mod accounts;
 pub mod acl;
+mod audit;
 pub mod auth;
+mod decision;
+mod gate;
+mod identity;
+mod live;
+mod permit;
+mod policy;
+
+pub use audit::Audit;
+pub use decision::{Denial, Operation, Stage};
+pub use gate::{Gate, Standing};
+pub use identity::Identity;
+pub use permit::{Deliver, Permit, Publish, Subscribe};
+pub use policy::{Applicant, Policy, Secret, Settings};

@@ -1,5 +1,11 @@
 //! Rules: what they allow and deny, for whom, and how they are compiled.
 
 mod access;
+mod book;
+mod rights;
+mod rule;
 
 pub use access::Access;
+pub use book::{Account, Book};
+pub use rights::{Rights, SubscribeRule, reserved};
+pub use rule::{Rule, RuleSet};

@@ -1,0 +1,184 @@
+//! The end of a connection: what the client is told, its will, and what becomes of its session.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::sync::OwnedMutexGuard;
+
+use crate::broker::{
+    broker::Broker,
+    journal::Change,
+    message::Candidate,
+    registry::Seat,
+    will::{DelayedWill, Will},
+};
+use crate::mqtt::{Disconnect, Packet, Property, QoS, ReasonCode, Version};
+use crate::policy::Gate;
+use crate::session::Session;
+
+use super::{Connection, End};
+
+/// How long the last bytes may take to be written.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+impl<S> Connection<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    /// Ends the connection for the reason given.
+    pub(super) async fn close(mut self, end: End) {
+        let address = self.gate.identity().address;
+        tracing::debug!(client = ?self.seat.outbox.client_id, %address, ?end, "disconnected");
+        self.publisher.wake();
+        self.say_goodbye(&end);
+        self.put_away(&end);
+        self.broker.left();
+        let Connection { mut writer, mut stream, session, .. } = self;
+        // The next connection of this client need not wait for our last words.
+        drop(session);
+        let _ = tokio::time::timeout(LAST_WORDS, async {
+            std::future::poll_fn(|cx| writer.output.poll_write(&mut stream, cx)).await?;
+            stream.shutdown().await
+        })
+        .await;
+    }
+
+    /// DISCONNECT with its reason, where the version knows it and the socket may still take it.
+    fn say_goodbye(&mut self, end: &End) {
+        if self.client.version != Version::V5 {
+            return;
+        }
+        let (reason, why) = match end {
+            End::Client { .. } | End::Lost(_) => return,
+            End::Fault(reason, why) => (*reason, (*why).to_owned()),
+            End::TakenOver => {
+                (ReasonCode::SessionTakenOver, "another connection uses this client identifier".into())
+            }
+            End::Denied(denial) | End::Refused(denial) => (denial.code, denial.to_string()),
+            End::Stopping => (ReasonCode::ServerShuttingDown, "the gateway is shutting down".into()),
+        };
+        let properties =
+            self.client.problem_information.then_some(Property::ReasonString(&why)).into_iter().collect();
+        self.writer.packet(&Packet::Disconnect(Disconnect { reason, properties }));
+    }
+
+    /// Publishes or delays the will, and parks or ends the session.
+    fn put_away(&mut self, end: &End) {
+        let now = Instant::now();
+        self.seat.outbox.put_back(&mut self.ready);
+        let ends = self.session.expiry == 0;
+        let will = match end {
+            // [MQTT-3.14.4-3]
+            End::Client { will: false } => None,
+            _ => self.will.take(),
+        };
+        let delayed = will.and_then(|will| self.fire_or_delay(will, ends, now));
+        if ends {
+            self.broker.forget(&self.seat, self.turn, &mut self.session);
+        } else {
+            self.broker.park(&self.seat, &self.session, &self.gate, delayed, now);
+        }
+    }
+
+    /// Publishes the will now, unless it is to wait for its delay or the session's end, whichever is first
+    /// [MQTT-3.1.2-8].
+    fn fire_or_delay(&mut self, will: Will, ends: bool, now: Instant) -> Option<(Instant, Will)> {
+        let delay = will.delay.min(self.session.expiry);
+        if ends || delay == 0 {
+            will.fire(&self.broker, &mut self.gate, self.seat.outbox.key, now);
+            return None;
+        }
+        Some((now + Duration::from_secs(u64::from(delay)), will))
+    }
+}
+
+impl Broker {
+    /// Hands a session to a connection that claimed it; whether it goes on where it stopped [MQTT-3.2.2-2].
+    pub(in crate::broker) fn take_up(
+        &self,
+        seat: &Arc<Seat>,
+        session: &mut OwnedMutexGuard<Session<Candidate>>,
+        gate: &Gate,
+        existed: bool,
+        clean_start: bool,
+    ) -> bool {
+        let parked = std::mem::take(&mut *seat.parked.lock());
+        let user = gate.identity().user.clone();
+        let same_user = std::mem::replace(&mut *seat.owner.lock(), user.clone()) == user;
+        // A seat without an end was emptied by its last connection, which a waiting claim kept it from removing.
+        let present = existed && parked.is_kept() && same_user && !clean_start;
+        if !present {
+            if let Some((_, will)) = parked.will {
+                // The session ends before the delay is over [MQTT-3.1.3-9].
+                will.fire(self, seat.outbox.key, Instant::now());
+            }
+            self.wipe(seat, session);
+        }
+        present
+    }
+
+    /// Parks a session that outlives its connection.
+    fn park(
+        &self,
+        seat: &Arc<Seat>,
+        session: &OwnedMutexGuard<Session<Candidate>>,
+        gate: &Gate,
+        will: Option<(Instant, Will)>,
+        now: Instant,
+    ) {
+        seat.outbox.set_state(false, true);
+        // What came by a share group goes to somebody who is there, if there is one.
+        let shared =
+            |candidate: &Candidate| candidate.extra.as_ref().is_some_and(|extra| extra.group.is_some());
+        for candidate in seat.outbox.remove(|candidate| shared(candidate) || candidate.qos == QoS::AtMostOnce)
+        {
+            if shared(&candidate) {
+                self.router.pass_on(&candidate, seat.outbox.key);
+            }
+        }
+        let mut parked = seat.parked.lock();
+        parked.ends = match session.expiry {
+            u32::MAX => None,
+            seconds => Some(now + Duration::from_secs(u64::from(seconds))),
+        };
+        parked.kept = true;
+        parked.will = will.map(|(at, will)| (at, DelayedWill { will, identity: gate.identity().clone() }));
+        self.deadlines.park(seat, &parked);
+    }
+
+    /// Ends a session whose connection is gone.
+    fn forget(&self, seat: &Arc<Seat>, turn: u64, session: &mut OwnedMutexGuard<Session<Candidate>>) {
+        seat.outbox.set_state(false, false);
+        self.wipe(seat, session);
+        self.registry.release(seat, turn, session);
+    }
+
+    /// Ends a parked session whose time is over.
+    pub(in crate::broker) fn end_session(
+        &self,
+        seat: &Arc<Seat>,
+        turn: u64,
+        mut session: OwnedMutexGuard<Session<Candidate>>,
+    ) {
+        if seat.outbox.turn.load(Ordering::Acquire) == turn {
+            seat.parked.lock().kept = false;
+            self.forget(seat, turn, &mut session);
+        }
+    }
+
+    /// Empties a session: subscriptions, queue, window. Messages of share groups go to other members.
+    fn wipe(&self, seat: &Arc<Seat>, session: &mut OwnedMutexGuard<Session<Candidate>>) {
+        let key = seat.outbox.key;
+        for subscription in session.subscriptions.values() {
+            self.router.unsubscribe(key, subscription);
+        }
+        for candidate in seat.outbox.remove(|_| true) {
+            self.router.pass_on(&candidate, key);
+        }
+        **session = Session::default();
+        self.router.journal.record(Change::Ended { client: &seat.outbox.client_id });
+    }
+}

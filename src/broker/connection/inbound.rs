@@ -1,0 +1,302 @@
+//! What a packet from the client brings about.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::broker::{
+    broker::RefusedPublish,
+    journal::{Change, Ticket},
+    message::{Message, forwarded},
+    router::Published,
+};
+use crate::mqtt::{
+    Ack, Disconnect, Packet, Properties, Property, Publish, QoS, ReasonCode, Version, codec, valid_topic_name,
+};
+use crate::policy::Denial;
+use crate::session::{AliasError, PubRec};
+
+use super::{Connection, End, Owed, Pressure};
+
+/// How long a publisher waits for a subscriber that is behind.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+impl<S> Connection<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    pub(super) fn handle(&mut self, packet: Packet<'_>) -> Result<(), End> {
+        match packet {
+            Packet::Publish(publish) => self.on_publish(publish),
+            Packet::PubAck(ack) => {
+                // An unknown identifier is no reason to close: the client may answer for an earlier connection.
+                if let Ok(candidate) = self.session.outgoing.puback(ack.packet_id) {
+                    self.settle(&candidate.message);
+                }
+                Ok(())
+            }
+            Packet::PubRec(ack) => {
+                self.on_pubrec(&ack);
+                Ok(())
+            }
+            Packet::PubRel(ack) => {
+                self.on_pubrel(&ack);
+                Ok(())
+            }
+            Packet::PubComp(ack) => {
+                let _ = self.session.outgoing.pubcomp(ack.packet_id);
+                Ok(())
+            }
+            Packet::Subscribe(subscribe) => self.on_subscribe(&subscribe),
+            Packet::Unsubscribe(unsubscribe) => {
+                self.on_unsubscribe(&unsubscribe);
+                Ok(())
+            }
+            Packet::PingReq => {
+                // [MQTT-3.12.4-1]
+                self.writer.packet(&Packet::PingResp);
+                Ok(())
+            }
+            Packet::Disconnect(disconnect) => Err(self.on_disconnect(&disconnect)),
+            // [MQTT-3.1.0-2]
+            Packet::Connect(_) => Err(End::Fault(ReasonCode::ProtocolError, "a second CONNECT")),
+            Packet::Auth(_) => {
+                Err(End::Fault(ReasonCode::ProtocolError, "AUTH without an authentication method"))
+            }
+            Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
+                Err(End::Fault(ReasonCode::ProtocolError, "a packet that only a server sends"))
+            }
+        }
+    }
+
+    fn on_publish(&mut self, publish: Publish<'_>) -> Result<(), End> {
+        self.broker.counters.received.fetch_add(1, Ordering::Relaxed);
+        let alias = self.check_publish(&publish)?;
+        let topic = alias.as_deref().unwrap_or(publish.topic);
+        if let Some(id) = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce) {
+            if self.session.incoming.holds(id) {
+                // Routed already; only the answer was lost [MQTT-4.3.3-10].
+                self.acknowledge(QoS::ExactlyOnce, Some(id), ReasonCode::Success, None, Ticket::DONE);
+                return Ok(());
+            }
+        }
+        if !self.limits.admits_topic(topic) {
+            return self.refuse_topic(&publish);
+        }
+        let now = Instant::now();
+        let author = self.gate.identity().clone();
+        let make = |topic: &Arc<str>| Message {
+            topic: topic.clone(),
+            payload: publish.payload.into(),
+            properties: forwarded(&publish.properties),
+            qos: publish.qos,
+            retain: publish.retain,
+            expires: expiry(&publish.properties, now),
+            author,
+        };
+        let published = match self.gate.publish(topic, make) {
+            Ok(permit) => self.broker.router.publish(&mut self.publisher, permit),
+            Err(denial) => return self.refuse_publish(&publish, denial),
+        };
+        self.accept_publish(&publish, published, now);
+        Ok(())
+    }
+
+    /// What the protocol forbids in this PUBLISH; the topic if an alias stands for it.
+    fn check_publish(&mut self, publish: &Publish<'_>) -> Result<Option<Arc<str>>, End> {
+        if publish.qos != QoS::AtMostOnce
+            && self.client.version == Version::V5
+            && self.unacknowledged + self.session.incoming.len() >= usize::from(self.limits.inflight)
+            && !publish.packet_id.is_some_and(|id| self.session.incoming.holds(id))
+        {
+            // [MQTT-3.3.4-7]
+            return Err(End::Fault(ReasonCode::ReceiveMaximumExceeded, "more than the receive maximum"));
+        }
+        if publish.properties.is_empty() {
+            return Ok(None);
+        }
+        if publish.properties.subscription_identifier().is_some() {
+            // [MQTT-3.3.4-6]
+            let why = "a subscription identifier in a PUBLISH from a client";
+            return Err(End::Fault(ReasonCode::ProtocolError, why));
+        }
+        if let Some(topic) = publish.properties.response_topic()
+            && valid_topic_name(topic).is_err()
+        {
+            // [MQTT-3.3.2-14]
+            return Err(End::Fault(ReasonCode::ProtocolError, "a response topic with wildcards"));
+        }
+        match publish.properties.topic_alias() {
+            None => Ok(None),
+            Some(alias) => match self.aliases.resolve(alias, publish.topic) {
+                Ok(topic) => Ok(Some(topic)),
+                Err(AliasError::OutOfRange) => {
+                    Err(End::Fault(ReasonCode::TopicAliasInvalid, "topic alias is out of range"))
+                }
+                Err(AliasError::Unknown) => {
+                    Err(End::Fault(ReasonCode::ProtocolError, "topic alias has no topic yet"))
+                }
+            },
+        }
+    }
+
+    fn accept_publish(&mut self, publish: &Publish<'_>, published: Published, now: Instant) {
+        let Published { ticket, matched, behind, not_retained } = published;
+        match (behind, publish.qos) {
+            (None, _) => {}
+            (Some(_), QoS::AtMostOnce) => self.yields = true,
+            (Some(outbox), _) => self.pressure = Some(Pressure { outbox, until: now + PATIENCE }),
+        }
+        let reason = match (not_retained, matched) {
+            (true, _) => ReasonCode::QuotaExceeded,
+            (false, true) => ReasonCode::Success,
+            (false, false) => ReasonCode::NoMatchingSubscribers,
+        };
+        if let Some(id) = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce && !not_retained) {
+            self.session.incoming.receive(id);
+            self.note_received(id, true);
+        }
+        let why = not_retained.then_some("no more messages can be retained");
+        self.acknowledge(publish.qos, publish.packet_id, reason, why, ticket);
+    }
+
+    fn refuse_publish(&mut self, publish: &Publish<'_>, denial: Denial) -> Result<(), End> {
+        self.broker.counters.refused.fetch_add(1, Ordering::Relaxed);
+        if self.client.version != Version::V5 {
+            match self.broker.settings.refused_publish_v3 {
+                RefusedPublish::Disconnect => return Err(End::Refused(denial)),
+                RefusedPublish::Acknowledge => {
+                    if let Some(id) = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce) {
+                        self.session.incoming.receive(id);
+                    }
+                }
+            }
+        }
+        let why = denial.to_string();
+        self.acknowledge(publish.qos, publish.packet_id, denial.code, Some(&why), Ticket::DONE);
+        Ok(())
+    }
+
+    /// A topic beyond the limits: told in the acknowledgement where there is one, else by closing.
+    fn refuse_topic(&mut self, publish: &Publish<'_>) -> Result<(), End> {
+        const WHY: &str = "the topic is longer or deeper than the limits allow";
+        if self.client.version != Version::V5 || publish.qos == QoS::AtMostOnce {
+            return Err(End::Fault(ReasonCode::TopicNameInvalid, WHY));
+        }
+        self.acknowledge(
+            publish.qos,
+            publish.packet_id,
+            ReasonCode::TopicNameInvalid,
+            Some(WHY),
+            Ticket::DONE,
+        );
+        Ok(())
+    }
+
+    /// Answers a PUBLISH of QoS 1 or 2, once `ticket` is done.
+    fn acknowledge(
+        &mut self,
+        qos: QoS,
+        id: Option<u16>,
+        reason: ReasonCode,
+        why: Option<&str>,
+        ticket: Ticket,
+    ) {
+        let Some(id) = id else { return };
+        let mut ack = Ack::new(id, reason);
+        if let Some(why) = why {
+            ack.properties = self.explanation(why);
+        }
+        let packet = if qos == QoS::ExactlyOnce { Packet::PubRec(ack) } else { Packet::PubAck(ack) };
+        self.answer(&packet, ticket);
+    }
+
+    /// A reason string, if the client wants one.
+    pub(super) fn explanation<'a>(&self, why: &'a str) -> Properties<'a> {
+        self.client.problem_information.then_some(Property::ReasonString(why)).into_iter().collect()
+    }
+
+    /// Sends `packet` once `ticket` is done and everything owed before it is sent.
+    pub(super) fn answer(&mut self, packet: &Packet<'_>, ticket: Ticket) {
+        if ticket.is_done() && self.owed.is_empty() {
+            self.writer.packet(packet);
+        } else {
+            let mut bytes = Vec::new();
+            codec::encode(packet, self.client.version, &mut bytes);
+            self.unacknowledged += 1;
+            self.owed.push_back(Owed { ticket, packet: bytes });
+        }
+    }
+
+    fn on_pubrec(&mut self, ack: &Ack<'_>) {
+        match self.session.outgoing.pubrec(ack.packet_id, ack.reason.is_failure()) {
+            Ok(PubRec::Refused(candidate)) => self.settle(&candidate.message),
+            Ok(PubRec::Release(candidate)) => {
+                self.settle(&candidate.message);
+                self.writer.packet(&Packet::PubRel(Ack::new(ack.packet_id, ReasonCode::Success)));
+            }
+            Ok(PubRec::ReleaseAgain) => {
+                self.writer.packet(&Packet::PubRel(Ack::new(ack.packet_id, ReasonCode::Success)));
+            }
+            Err(_) if !ack.reason.is_failure() => {
+                // Answered all the same: an exchange that only the client remembers must end.
+                let reason = ReasonCode::PacketIdentifierNotFound;
+                self.writer.packet(&Packet::PubRel(Ack::new(ack.packet_id, reason)));
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn on_pubrel(&mut self, ack: &Ack<'_>) {
+        // [MQTT-4.3.3-11]: answered whether the identifier is known or not.
+        let known = self.session.incoming.release(ack.packet_id);
+        let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        let mut ticket = Ticket::DONE;
+        if known {
+            self.note_received(ack.packet_id, false);
+            ticket = self.commit();
+        }
+        self.answer(&Packet::PubComp(Ack::new(ack.packet_id, reason)), ticket);
+    }
+
+    fn on_disconnect(&mut self, disconnect: &Disconnect<'_>) -> End {
+        if let Some(expiry) = disconnect.properties.session_expiry() {
+            if self.client.session_expiry == 0 && expiry != 0 {
+                // [MQTT-3.14.2-2]
+                let why = "a session expiry where CONNECT had none";
+                return End::Fault(ReasonCode::ProtocolError, why);
+            }
+            self.session.expiry = expiry.min(self.limits.session_expiry);
+        }
+        match disconnect.reason {
+            ReasonCode::Success => End::Client { will: false },
+            _ => End::Client { will: true },
+        }
+    }
+
+    /// Notes that a message reached the client, or never will.
+    pub(super) fn settle(&self, message: &Arc<Message>) {
+        if self.session.expiry > 0 && message.qos != QoS::AtMostOnce {
+            let client = &*self.seat.outbox.client_id;
+            self.broker.router.journal.record(Change::Settled { client, message });
+        }
+    }
+
+    fn note_received(&self, id: u16, open: bool) {
+        if self.session.expiry > 0 {
+            let client = &*self.seat.outbox.client_id;
+            self.broker.router.journal.record(Change::Received { client, id, open });
+        }
+    }
+
+    pub(super) fn commit(&self) -> Ticket {
+        if self.session.expiry > 0 { self.broker.router.journal.commit() } else { Ticket::DONE }
+    }
+}
+
+fn expiry(properties: &Properties<'_>, now: Instant) -> Option<Instant> {
+    properties.message_expiry().map(|seconds| now + Duration::from_secs(u64::from(seconds)))
+}

@@ -1,0 +1,157 @@
+//! One connection: its task, from the first byte to the last.
+//!
+//! A single task owns everything of the connection and polls it in turns ([`turn`]): read what is there, do what
+//! it asks, deliver what the gate permits, write. Nothing in a turn waits; whoever has something for the
+//! connection rings its bell.
+
+mod closing;
+mod handshake;
+mod inbound;
+mod input;
+mod limits;
+mod output;
+mod subscribing;
+mod turn;
+mod writer;
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use atomic_waker::AtomicWaker;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{OwnedMutexGuard, oneshot};
+use tokio::time::Sleep;
+
+use crate::mqtt::{DecodeError, ReasonCode, Version};
+use crate::policy::{Denial, Gate};
+use crate::session::{Aliases, Session};
+
+use self::{input::Input, writer::Writer};
+use super::{
+    broker::Broker, journal::Ticket, message::Candidate, outbox::Outbox, registry::Seat, router::Publisher,
+    will::Will,
+};
+
+pub use limits::Limits;
+
+/// What the listener tells the broker of a connection.
+#[derive(Debug)]
+pub struct Door {
+    /// The client's address.
+    pub address: SocketAddr,
+    /// Name of the listener.
+    pub listener: Arc<str>,
+    /// The user name of clients that bring none.
+    pub anonymous: Option<Arc<str>>,
+    /// Bounds.
+    pub limits: Arc<Limits>,
+    /// Fires (or is dropped) when the connection must make room before it has sent CONNECT.
+    pub evicted: oneshot::Receiver<()>,
+}
+
+/// Why a connection ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum End {
+    /// The client said DISCONNECT; `will` if it asked for its will.
+    Client { will: bool },
+    /// The socket was closed or failed.
+    Lost(String),
+    /// The client broke the protocol or a bound; it is told if its version can be.
+    Fault(ReasonCode, &'static str),
+    /// Another connection took the session over [MQTT-3.1.4-3].
+    TakenOver,
+    /// The policy no longer admits the client.
+    Denied(Denial),
+    /// A 3.x client did what it may not, and is configured to be disconnected.
+    Refused(Denial),
+    /// The gateway stops.
+    Stopping,
+}
+
+impl From<DecodeError> for End {
+    fn from(error: DecodeError) -> Self {
+        let what = match error {
+            DecodeError::Malformed(what) | DecodeError::Protocol(what) | DecodeError::TopicName(what) => what,
+            DecodeError::TooLarge(_) => "larger than limits.packet_size",
+            DecodeError::UnsupportedVersion => "unsupported protocol version",
+        };
+        End::Fault(error.reason(), what)
+    }
+}
+
+/// What the client said of itself in CONNECT.
+#[derive(Debug)]
+struct Client {
+    version: Version,
+    /// One and a half times the keep alive [MQTT-3.1.2-22]; `None` if it is off.
+    patience: Option<Duration>,
+    /// Whether it wants reason strings [MQTT-3.1.2-29].
+    problem_information: bool,
+    /// Seconds the session outlives the connection as CONNECT said; DISCONNECT may not raise it from 0.
+    session_expiry: u32,
+}
+
+/// An acknowledgement that waits for its commit, in the order of the packets it answers [MQTT-4.6.0-2].
+#[derive(Debug)]
+struct Owed {
+    ticket: Ticket,
+    packet: Vec<u8>,
+}
+
+/// A publisher waits for a subscriber that is behind.
+#[derive(Debug)]
+struct Pressure {
+    outbox: Arc<Outbox>,
+    until: Instant,
+}
+
+struct Connection<S> {
+    broker: Arc<Broker>,
+    limits: Arc<Limits>,
+    stream: S,
+    client: Client,
+    input: Input,
+    writer: Writer,
+    gate: Gate,
+    bell: Arc<AtomicWaker>,
+    seat: Arc<Seat>,
+    turn: u64,
+    session: OwnedMutexGuard<Session<Candidate>>,
+    aliases: Aliases,
+    will: Option<Will>,
+    publisher: Publisher,
+    /// Taken from the outbox, not yet sent.
+    ready: VecDeque<Candidate>,
+    /// Retained messages of new subscriptions, sent before anything newer.
+    stored: VecDeque<Candidate>,
+    owed: VecDeque<Owed>,
+    pressure: Option<Pressure>,
+    /// PUBLISH packets being acknowledged by `owed`, for our receive maximum.
+    unacknowledged: usize,
+    /// A subscriber of QoS 0 is behind: it gets a turn before the next packet is handled.
+    yields: bool,
+    timer: Pin<Box<Sleep>>,
+    timer_polled: bool,
+    last_packet: Instant,
+}
+
+/// Serves one connection until it ends. `stream` is ready for MQTT: any TLS or WebSocket handshake is done.
+pub async fn serve<S>(broker: Arc<Broker>, mut stream: S, door: Door)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let Some(admitted) = handshake::handshake(&broker, &mut stream, door).await else { return };
+    let mut connection = admitted.into_connection(broker, stream);
+    let end = std::future::poll_fn(|cx| match connection.poll_turn(cx) {
+        Poll::Ready(end) => Poll::Ready(end),
+        Poll::Pending => Poll::Pending,
+    })
+    .await;
+    connection.close(end).await;
+}

@@ -1,0 +1,135 @@
+//! SUBSCRIBE and UNSUBSCRIBE, and what a change of rights does to subscriptions.
+
+use std::{sync::Arc, time::Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::broker::journal::{Change, Ticket};
+use crate::mqtt::{
+    Packet, ReasonCode, SubAck, Subscribe, SubscribeFilter, TopicFilter, UnsubAck, Unsubscribe,
+};
+use crate::session::Subscription;
+
+use super::{Connection, End};
+
+impl<S> Connection<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    pub(super) fn on_subscribe(&mut self, subscribe: &Subscribe<'_>) -> Result<(), End> {
+        let identifier = subscribe.properties.subscription_identifier();
+        let mut reasons = Vec::with_capacity(subscribe.filters.len());
+        let mut why = None;
+        for wanted in &subscribe.filters {
+            // Each filter stands for itself: a refused one does not harm its neighbours.
+            reasons.push(self.subscribe_one(wanted, identifier, &mut why)?);
+        }
+        let mut packet = SubAck { packet_id: subscribe.packet_id, reasons, properties: Default::default() };
+        if let Some(why) = &why {
+            packet.properties = self.explanation(why);
+        }
+        let ticket = self.commit();
+        self.answer(&Packet::SubAck(packet), ticket);
+        Ok(())
+    }
+
+    fn subscribe_one(
+        &mut self,
+        wanted: &SubscribeFilter<'_>,
+        identifier: Option<u32>,
+        why: &mut Option<String>,
+    ) -> Result<ReasonCode, End> {
+        let (group, filter) = match TopicFilter::parse_subscription(wanted.filter) {
+            Ok(parsed) => parsed,
+            // 3.1.1 knows no answer but closing [MQTT-4.7.1-1]; version 5 has a code.
+            Err(_) if self.client.version != crate::mqtt::Version::V5 => {
+                return Err(End::Fault(ReasonCode::TopicFilterInvalid, "not a valid topic filter"));
+            }
+            Err(error) => {
+                *why = Some(format!("{:?}: {error}", wanted.filter));
+                return Ok(ReasonCode::TopicFilterInvalid);
+            }
+        };
+        if !self.limits.admits_topic(filter.as_str()) {
+            *why = Some("a filter is longer or deeper than the limits allow".into());
+            return Ok(ReasonCode::TopicFilterInvalid);
+        }
+        let known = self.session.subscriptions.get_key_value(wanted.filter).map(|(text, _)| text.clone());
+        let is_new = known.is_none();
+        if is_new && self.session.subscriptions.len() >= self.limits.subscriptions {
+            *why = Some("more subscriptions than limits.subscriptions".into());
+            return Ok(ReasonCode::QuotaExceeded);
+        }
+        let subscription = Subscription {
+            filter: filter.clone(),
+            group: group.map(Arc::from),
+            options: wanted.options,
+            identifier,
+        };
+        let permit = match self.gate.subscribe(&filter, subscription.clone()) {
+            Ok(permit) => permit,
+            Err(denial) => {
+                *why = Some(denial.to_string());
+                return Ok(denial.code);
+            }
+        };
+        let stored = self.broker.router.subscribe(&self.seat.outbox, permit, is_new, Instant::now());
+        // A repeated SUBSCRIBE sends retained messages again, in place of those not sent yet.
+        if !is_new {
+            self.stored.retain(|waiting| !filter.matches(&waiting.message.topic));
+        }
+        self.stored.extend(stored);
+        let text: Arc<str> = known.unwrap_or_else(|| wanted.filter.into());
+        if self.session.expiry > 0 {
+            let client = &*self.seat.outbox.client_id;
+            let change = Change::Subscribed { client, text: &text, subscription: &subscription };
+            self.broker.router.journal.record(change);
+        }
+        self.session.subscriptions.insert(text, subscription);
+        Ok(ReasonCode::granted(wanted.options.qos))
+    }
+
+    pub(super) fn on_unsubscribe(&mut self, unsubscribe: &Unsubscribe<'_>) {
+        let reasons = unsubscribe
+            .filters
+            .iter()
+            .map(|text| match TopicFilter::parse_subscription(text) {
+                Err(_) => ReasonCode::TopicFilterInvalid,
+                Ok(_) if self.end_subscription(text) => ReasonCode::Success,
+                Ok(_) => ReasonCode::NoSubscriptionExisted,
+            })
+            .collect();
+        let packet = UnsubAck { packet_id: unsubscribe.packet_id, reasons, properties: Default::default() };
+        let ticket: Ticket = self.commit();
+        self.answer(&Packet::UnsubAck(packet), ticket);
+    }
+
+    /// Ends one subscription; whether there was one.
+    fn end_subscription(&mut self, text: &str) -> bool {
+        let Some(subscription) = self.session.subscriptions.remove(text) else { return false };
+        self.broker.router.unsubscribe(self.seat.outbox.key, &subscription);
+        self.stored.retain(|waiting| !subscription.filter.matches(&waiting.message.topic));
+        if self.session.expiry > 0 {
+            let client = &*self.seat.outbox.client_id;
+            self.broker.router.journal.record(Change::Unsubscribed { client, text });
+        }
+        true
+    }
+
+    /// Asks for every subscription again, after rights changed, and ends those that lost theirs.
+    pub(super) fn review_subscriptions(&mut self) {
+        let held: Vec<(Arc<str>, TopicFilter)> =
+            self.session.subscriptions.iter().map(|(text, s)| (text.clone(), s.filter.clone())).collect();
+        for (text, filter) in held {
+            let lost = self.gate.subscribe(&filter, ()).is_err();
+            if lost {
+                tracing::info!(
+                    client = ?self.seat.outbox.client_id, user = ?self.gate.identity().user, filter = ?text,
+                    "a subscription ended with its right"
+                );
+                self.end_subscription(&text);
+            }
+        }
+        // What is queued is asked at delivery, with the rights of then.
+    }
+}

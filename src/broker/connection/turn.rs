@@ -1,0 +1,290 @@
+//! One turn of a connection: everything that can be done now, and nothing that waits.
+
+use std::{
+    future::Future,
+    sync::atomic::Ordering,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::broker::counters::Dropped;
+use crate::mqtt::{Ack, Packet, QoS, ReasonCode, codec};
+use crate::policy::Standing;
+use crate::session::Resend;
+
+use super::{Connection, End};
+
+/// Nothing more is encoded while this many bytes wait to be written.
+const HIGH: usize = 64 * 1024;
+/// Candidates taken from the outbox at a time.
+const BATCH: usize = 128;
+/// Reads in one turn before others have theirs.
+const ROUNDS: usize = 4;
+/// Acknowledgements that wait for their commits, beyond which nothing more is read.
+const OWED: usize = 1024;
+
+impl<S> Connection<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    /// Polls everything of the connection once; ready when it ends.
+    pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.bell.register(cx.waker());
+        self.seat.outbox.bell.register(cx.waker());
+        match self.turn_once(cx) {
+            Ok(()) => Poll::Pending,
+            Err(end) => Poll::Ready(end),
+        }
+    }
+
+    fn turn_once(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        self.look_around()?;
+        for _ in 0..ROUNDS {
+            self.pay(cx)?;
+            let more = self.read(cx)?;
+            self.publisher.wake();
+            self.write(cx)?;
+            if !more {
+                return self.watch_clock(cx);
+            }
+        }
+        // There is more to read, but others have their turn first.
+        cx.waker().wake_by_ref();
+        self.watch_clock(cx)
+    }
+
+    /// Delivers and writes until nothing is left or the client does not take more.
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        loop {
+            self.deliver();
+            match self.writer.output.poll_write(&mut self.stream, cx) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Err(error)) => return Err(End::Lost(error.to_string())),
+                // Everything is written: there may be more where it came from.
+                Poll::Ready(Ok(())) if self.has_deliverable() => {}
+                Poll::Ready(Ok(())) => return Ok(()),
+            }
+        }
+    }
+
+    /// What others want of this connection.
+    fn look_around(&mut self) -> Result<(), End> {
+        if self.seat.outbox.turn.load(Ordering::Acquire) != self.turn {
+            return Err(End::TakenOver);
+        }
+        if self.broker.is_stopping() {
+            return Err(End::Stopping);
+        }
+        match self.gate.review() {
+            Standing::Same => Ok(()),
+            Standing::Changed => {
+                self.review_subscriptions();
+                Ok(())
+            }
+            Standing::Ended(denial) => Err(End::Denied(denial)),
+        }
+    }
+
+    /// Sends acknowledgements whose commits are done, in order.
+    fn pay(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        while let Some(first) = self.owed.front_mut() {
+            match first.ticket.poll(cx) {
+                Poll::Pending => break,
+                Poll::Ready(Err(error)) => {
+                    tracing::error!(%error, "an acknowledgement could not be given");
+                    return Err(End::Fault(ReasonCode::QuotaExceeded, "the message could not be stored"));
+                }
+                Poll::Ready(Ok(())) => {
+                    self.writer.encoded(&first.packet);
+                    self.owed.pop_front();
+                    self.unacknowledged = self.unacknowledged.saturating_sub(1);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads once and handles what came, unless somebody must catch up first; whether there may be more.
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        if let Some(pressure) = &self.pressure {
+            let late = Instant::now() >= pressure.until;
+            if pressure.outbox.poll_room(cx).is_pending() && !late {
+                return Ok(false);
+            }
+            if late {
+                pressure.outbox.give_up();
+            }
+            self.pressure = None;
+        }
+        if self.is_full() {
+            // What makes room (a commit, a writable socket) wakes the task.
+            return Ok(false);
+        }
+        // What was read before and could not be handled then comes first.
+        if !self.input.is_empty() {
+            self.handle_input()?;
+            if self.pressure.is_some() || self.is_full() || self.yields {
+                return Ok(true);
+            }
+        }
+        match self.input.poll_fill(&mut self.stream, cx) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Ok(0)) => Err(End::Lost("closed by the client".into())),
+            Poll::Ready(Err(error)) => Err(End::Lost(error.to_string())),
+            Poll::Ready(Ok(_)) => self.handle_input().map(|()| true),
+        }
+    }
+
+    /// Whether so much waits to be answered or written that nothing more is read.
+    fn is_full(&self) -> bool {
+        self.owed.len() >= OWED || self.writer.output.len() >= HIGH
+    }
+
+    /// Handles what was read, up to the point where somebody must catch up first.
+    fn handle_input(&mut self) -> Result<(), End> {
+        let bytes = self.input.take();
+        let mut used = 0;
+        let mut outcome = Ok(());
+        self.yields = false;
+        while outcome.is_ok() && self.pressure.is_none() && !self.yields && !self.is_full() {
+            match codec::decode(&bytes[used..], Some(self.client.version), self.limits.packet_size) {
+                Ok(None) => break,
+                Ok(Some((packet, length))) => {
+                    used += length;
+                    outcome = self.handle(packet);
+                }
+                Err(error) => outcome = Err(error.into()),
+            }
+        }
+        if used > 0 {
+            self.last_packet = Instant::now();
+        }
+        self.input.keep(bytes, used);
+        outcome
+    }
+
+    /// Whether [`Connection::deliver`] would find something to do.
+    fn has_deliverable(&self) -> bool {
+        if self.session.outgoing.must_resend() {
+            return self.session.outgoing.can_resend();
+        }
+        match self.stored.front().or(self.ready.front()) {
+            Some(candidate) => candidate.qos == QoS::AtMostOnce || self.session.outgoing.has_room(),
+            None => !self.seat.outbox.is_empty(),
+        }
+    }
+
+    /// Asks the gate for everything that can be sent now, and encodes what it permits.
+    pub(super) fn deliver(&mut self) {
+        let now = Instant::now();
+        while self.writer.output.len() < HIGH {
+            if self.resend(now) {
+                continue;
+            }
+            if self.session.outgoing.must_resend() {
+                return;
+            }
+            if self.stored.is_empty() && self.ready.is_empty() {
+                self.seat.outbox.take(&mut self.ready, BATCH);
+            }
+            let queue = if self.stored.is_empty() { &mut self.ready } else { &mut self.stored };
+            let Some(candidate) = queue.front() else { return };
+            if candidate.qos != QoS::AtMostOnce && !self.session.outgoing.has_room() {
+                return;
+            }
+            let Some(candidate) = queue.pop_front() else { return };
+            let message = candidate.message.clone();
+            if message.expired(now) {
+                self.drop(&candidate, Dropped::Expired);
+                continue;
+            }
+            let author = candidate.stored.then_some(&*message.author);
+            let shared = candidate.extra.as_ref().is_some_and(|extra| extra.group.is_some());
+            let kept = shared.then(|| candidate.clone());
+            match self.gate.deliver(&message.topic, author, candidate) {
+                Ok(permit) => match self.writer.deliver(permit, &mut self.session.outgoing, now) {
+                    Ok(()) => {
+                        self.broker.counters.delivered.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Err(super::writer::TooLarge) => {
+                        self.broker.counters.drop_one(Dropped::TooLarge);
+                        self.settle(&message);
+                    }
+                },
+                Err(_denial) => {
+                    self.broker.counters.drop_one(Dropped::NotPermitted);
+                    self.settle(&message);
+                    if let Some(candidate) = kept {
+                        self.broker.router.pass_on(&candidate, self.seat.outbox.key);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends one thing again that an earlier connection left open; whether there was one.
+    fn resend(&mut self, now: Instant) -> bool {
+        let (id, candidate) = match self.session.outgoing.resend() {
+            None => return false,
+            Some(Resend::Release(id)) => {
+                self.writer.packet(&Packet::PubRel(Ack::new(id, ReasonCode::Success)));
+                return true;
+            }
+            Some(Resend::Publish(id, _, candidate)) => (id, candidate),
+        };
+        let message = candidate.message.clone();
+        // The rights of now decide, and a message that may not be delivered any more is forgotten.
+        let author = candidate.stored.then_some(&*message.author);
+        match self.gate.deliver(&message.topic, author, candidate) {
+            Ok(permit) => {
+                self.writer.redeliver(id, permit, now);
+                self.broker.counters.delivered.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(_denial) => {
+                self.session.outgoing.forget(id);
+                self.broker.counters.drop_one(Dropped::NotPermitted);
+                self.settle(&message);
+            }
+        }
+        true
+    }
+
+    fn drop(&mut self, candidate: &crate::broker::message::Candidate, reason: Dropped) {
+        self.broker.counters.drop_one(reason);
+        let message = candidate.message.clone();
+        self.settle(&message);
+    }
+
+    /// Keep alive and the patience with subscribers that are behind.
+    fn watch_clock(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        let now = Instant::now();
+        let mut next = None;
+        if let Some(patience) = self.client.patience {
+            let until = self.last_packet + patience;
+            // While we do not read we cannot know whether the client is silent.
+            if now >= until && self.pressure.is_none() {
+                return Err(End::Fault(ReasonCode::KeepAliveTimeout, "keep alive timeout"));
+            }
+            next = Some(until.max(now + Duration::from_millis(10)));
+        }
+        if let Some(pressure) = &self.pressure {
+            next = Some(next.map_or(pressure.until, |next| next.min(pressure.until)));
+        }
+        let Some(next) = next else { return Ok(()) };
+        // Moved only when it would fire too late, or has fired: not at every packet.
+        let deadline = self.timer.deadline().into_std();
+        if deadline > next || deadline <= now {
+            self.timer.as_mut().reset(next.into());
+            self.timer_polled = false;
+        }
+        if !self.timer_polled {
+            self.timer_polled = true;
+            if self.timer.as_mut().poll(cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
+        }
+        Ok(())
+    }
+}

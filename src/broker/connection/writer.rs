@@ -1,0 +1,145 @@
+//! The writer: packets to the client. It delivers permits only.
+
+use std::time::Instant;
+
+use crate::mqtt::{
+    Packet, Properties, Property, QoS, Version,
+    codec::{self, PublishHead},
+};
+use crate::policy::{Deliver, Permit};
+use crate::session::Outgoing;
+
+use crate::broker::message::{Candidate, Message};
+
+use super::output::Output;
+
+/// The packet would be larger than the client takes: it is dropped as if it had been sent [MQTT-3.1.2-25].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooLarge;
+
+/// Encodes for one client.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub output: Output,
+    pub version: Version,
+    /// The client's maximum packet size in bytes [MQTT-3.1.2-24].
+    pub max_packet: usize,
+}
+
+impl Writer {
+    /// Delivers a permitted message; QoS 1 and 2 are taken into the window.
+    pub fn deliver(
+        &mut self,
+        permit: Permit<'_, Deliver<Candidate>>,
+        outgoing: &mut Outgoing<Candidate>,
+        now: Instant,
+    ) -> Result<(), TooLarge> {
+        let candidate = permit.redeem().message;
+        let message = candidate.message.clone();
+        let mut head = Head::new(self.version, &candidate, now);
+        if head.size(&message) > self.max_packet {
+            return Err(TooLarge);
+        }
+        if candidate.qos != QoS::AtMostOnce {
+            head.packet_id = Some(outgoing.send(candidate.qos, candidate));
+        }
+        self.publish(&head, &message);
+        Ok(())
+    }
+
+    /// Delivers again what was not acknowledged on an earlier connection, with DUP set [MQTT-3.3.1-1].
+    pub fn redeliver(&mut self, id: u16, permit: Permit<'_, Deliver<Candidate>>, now: Instant) {
+        let candidate = permit.redeem().message;
+        let mut head = Head::new(self.version, &candidate, now);
+        (head.dup, head.packet_id) = (true, Some(id));
+        self.publish(&head, &candidate.message);
+    }
+
+    fn publish(&mut self, head: &Head, message: &std::sync::Arc<Message>) {
+        head.parts(message).encode(self.output.tail());
+        self.output.payload(message);
+    }
+
+    /// Writes any other packet. One that is too large for the client loses its properties, which hold only
+    /// explanations [MQTT-3.4.2-2].
+    pub fn packet(&mut self, packet: &Packet<'_>) {
+        let tail = self.output.tail();
+        let start = tail.len();
+        codec::encode(packet, self.version, tail);
+        if tail.len() - start > self.max_packet {
+            tail.truncate(start);
+            codec::encode(&without_properties(packet), self.version, tail);
+        }
+    }
+
+    /// Writes bytes that are packets already.
+    pub fn encoded(&mut self, bytes: &[u8]) {
+        self.output.tail().extend_from_slice(bytes);
+    }
+}
+
+fn without_properties<'a>(packet: &Packet<'a>) -> Packet<'a> {
+    let mut packet = packet.clone();
+    let properties = match &mut packet {
+        Packet::ConnAck(packet) => &mut packet.properties,
+        Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubRel(ack) | Packet::PubComp(ack) => {
+            &mut ack.properties
+        }
+        Packet::SubAck(packet) => &mut packet.properties,
+        Packet::UnsubAck(packet) => &mut packet.properties,
+        Packet::Disconnect(packet) => &mut packet.properties,
+        _ => return packet,
+    };
+    *properties = Properties::default();
+    packet
+}
+
+/// What one delivery adds to its message.
+#[derive(Debug)]
+struct Head {
+    dup: bool,
+    qos: QoS,
+    retain: bool,
+    packet_id: Option<u16>,
+    /// Encoded properties of this delivery; `None` before version 5.
+    properties: Option<Vec<u8>>,
+}
+
+impl Head {
+    fn new(version: Version, candidate: &Candidate, now: Instant) -> Self {
+        let Candidate { qos, retain, message, extra, .. } = candidate;
+        let properties = (version == Version::V5).then(|| {
+            let mut encoded = Vec::new();
+            if message.expires.is_none() && extra.is_none() {
+                return encoded;
+            }
+            let mut properties = Properties::default();
+            if let Some(seconds) = message.seconds_left(now) {
+                properties.push(Property::MessageExpiryInterval(seconds));
+            }
+            for identifier in extra.iter().flat_map(|extra| &extra.identifiers) {
+                properties.push(Property::SubscriptionIdentifier(*identifier));
+            }
+            codec::encode_properties(&properties, &mut encoded);
+            encoded
+        });
+        Head { dup: false, qos: *qos, retain: *retain, packet_id: None, properties }
+    }
+
+    fn parts<'a>(&'a self, message: &'a Message) -> PublishHead<'a> {
+        PublishHead {
+            dup: self.dup,
+            qos: self.qos,
+            retain: self.retain,
+            packet_id: self.packet_id,
+            topic: &message.topic,
+            properties: self.properties.as_ref().map(|own| [&**own, &*message.properties]),
+            payload_len: message.payload.len(),
+        }
+    }
+
+    /// Bytes of the whole packet.
+    fn size(&self, message: &Message) -> usize {
+        self.parts(message).size() + if self.qos == QoS::AtMostOnce { 0 } else { 2 }
+    }
+}

@@ -1,0 +1,53 @@
+//! What an operator can count: connections, messages, and everything that was dropped, by reason.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Why a message did not reach a subscriber, or a connection was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Dropped {
+    /// QoS 0 to a subscriber whose queue is full.
+    SlowSubscriber,
+    /// QoS 1 or 2 to a subscriber whose queue is full: the one exception to the promise of an acknowledgement.
+    QueueFull,
+    /// The gate refused the delivery.
+    NotPermitted,
+    /// The message expired before it could be delivered.
+    Expired,
+    /// Larger than the subscriber's maximum packet size [MQTT-3.1.2-25].
+    TooLarge,
+    /// The bounds of the retained messages are reached.
+    RetainedFull,
+    /// More connections than `limits.connections`.
+    Connections,
+    /// More sockets without a CONNECT than `limits.pending`; the oldest one goes.
+    Pending,
+}
+
+const REASONS: usize = Dropped::Pending as usize + 1;
+
+/// Totals since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Clients connected now.
+    pub connected: AtomicU64,
+    /// PUBLISH packets from clients.
+    pub received: AtomicU64,
+    /// PUBLISH packets to clients, repetitions included.
+    pub delivered: AtomicU64,
+    /// Publishes refused by the gate.
+    pub refused: AtomicU64,
+    dropped: [AtomicU64; REASONS],
+}
+
+impl Counters {
+    /// Counts one more of `reason`.
+    pub fn drop_one(&self, reason: Dropped) {
+        self.dropped[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many were dropped for `reason`.
+    pub fn dropped(&self, reason: Dropped) -> u64 {
+        self.dropped[reason as usize].load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,301 @@
+//! The subscription index: which sessions match a topic. Read-mostly; asked on the publisher's own task.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use ahash::AHashMap;
+use parking_lot::RwLock;
+
+use crate::mqtt::{QoS, SubscriptionOptions, TopicFilter};
+
+use super::{
+    message::Extra,
+    outbox::Outbox,
+    shared::{Group, Member},
+};
+
+/// A session that gets every message of a topic, all its matching subscriptions taken together: the highest QoS,
+/// with every identifier [MQTT-3.3.4-2] [MQTT-3.3.4-3].
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub outbox: Arc<Outbox>,
+    pub qos: QoS,
+    pub retain_as_published: bool,
+    pub extra: Option<Arc<Extra>>,
+}
+
+/// Who gets the messages of one publisher on one topic.
+#[derive(Debug, Default)]
+pub(super) struct Route {
+    pub targets: Vec<Target>,
+    pub groups: Vec<Arc<Group>>,
+}
+
+/// One plain subscription in the tree.
+#[derive(Debug)]
+struct Entry {
+    outbox: Arc<Outbox>,
+    options: SubscriptionOptions,
+    identifier: Option<u32>,
+}
+
+/// One level of the tree. `here` holds filters that end at this level, `below` those that end in `/#` after it.
+#[derive(Debug, Default)]
+struct Node {
+    children: AHashMap<Box<str>, Node>,
+    plus: Option<Box<Node>>,
+    here: Leaf,
+    below: Leaf,
+}
+
+#[derive(Debug, Default)]
+struct Leaf {
+    entries: Vec<Entry>,
+    groups: Vec<Arc<Group>>,
+}
+
+impl Leaf {
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.groups.is_empty()
+    }
+}
+
+impl Node {
+    fn is_empty(&self) -> bool {
+        self.children.is_empty() && self.plus.is_none() && self.here.is_empty() && self.below.is_empty()
+    }
+
+    /// The leaf of a filter, made on the way if need be.
+    fn leaf<'n, 'f>(&'n mut self, levels: impl Iterator<Item = &'f str>) -> &'n mut Leaf {
+        let mut node = self;
+        for level in levels {
+            match level {
+                "#" => return &mut node.below,
+                "+" => node = node.plus.get_or_insert_default(),
+                level => {
+                    if !node.children.contains_key(level) {
+                        node.children.insert(level.into(), Node::default());
+                    }
+                    node = node.children.get_mut(level).expect("it was just put there");
+                }
+            }
+        }
+        &mut node.here
+    }
+
+    /// Edits the leaf of a filter and takes out nodes left empty. Recursion is bounded by `limits.topic_levels`.
+    fn edit(&mut self, levels: &mut dyn Iterator<Item = &str>, edit: &mut dyn FnMut(&mut Leaf)) {
+        match levels.next() {
+            None => edit(&mut self.here),
+            Some("#") => edit(&mut self.below),
+            Some("+") => {
+                if let Some(node) = &mut self.plus {
+                    node.edit(levels, edit);
+                    if node.is_empty() {
+                        self.plus = None;
+                    }
+                }
+            }
+            Some(level) => {
+                if let Some(node) = self.children.get_mut(level) {
+                    node.edit(levels, edit);
+                    if node.is_empty() {
+                        self.children.remove(level);
+                        if self.children.is_empty() {
+                            self.children = AHashMap::default();
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn collect(&self, mut levels: std::str::Split<'_, char>, first: bool, found: &mut dyn FnMut(&Leaf)) {
+        let Some(level) = levels.next() else {
+            // `a/#` matches `a` too.
+            found(&self.below);
+            found(&self.here);
+            return;
+        };
+        // Wildcards at the first level do not match a topic that begins with `$` [MQTT-4.7.2-1].
+        if !(first && level.starts_with('$')) {
+            found(&self.below);
+            if let Some(plus) = &self.plus {
+                plus.collect(levels.clone(), false, found);
+            }
+        }
+        if let Some(child) = self.children.get(level) {
+            child.collect(levels, false, found);
+        }
+    }
+}
+
+/// All subscriptions.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    root: RwLock<Node>,
+    generation: AtomicU64,
+}
+
+impl Index {
+    /// Raised by every change: a route found under another generation must be looked up again.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Adds or replaces a plain subscription.
+    pub fn subscribe(
+        &self,
+        outbox: &Arc<Outbox>,
+        filter: &TopicFilter,
+        options: SubscriptionOptions,
+        identifier: Option<u32>,
+    ) {
+        let mut root = self.root.write();
+        let entry = Entry { outbox: outbox.clone(), options, identifier };
+        let leaf = root.leaf(filter.levels());
+        match leaf.entries.iter_mut().find(|old| old.outbox.key == outbox.key) {
+            Some(old) => *old = entry,
+            None => leaf.entries.push(entry),
+        }
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Adds or replaces a member of a share group.
+    pub fn share(&self, name: &Arc<str>, filter: &TopicFilter, member: Member) {
+        let mut root = self.root.write();
+        let leaf = root.leaf(filter.levels());
+        let group = match leaf.groups.iter().find(|group| group.name == *name) {
+            Some(group) => group.clone(),
+            None => {
+                let group = Arc::new(Group::new(name.clone()));
+                leaf.groups.push(group.clone());
+                group
+            }
+        };
+        group.join(member);
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Ends a subscription; `group` is the share name of a shared one.
+    pub fn unsubscribe(&self, key: u64, filter: &TopicFilter, group: Option<&str>) {
+        let mut root = self.root.write();
+        root.edit(&mut filter.levels(), &mut |leaf| match group {
+            None => leaf.entries.retain(|entry| entry.outbox.key != key),
+            Some(name) => leaf.groups.retain(|group| *group.name != *name || !group.leave(key)),
+        });
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Who gets what `publisher` (a session's key) publishes to `topic`.
+    pub fn route(&self, topic: &str, publisher: u64) -> Route {
+        let mut found: Vec<(Target, Vec<u32>)> = Vec::new();
+        let mut at: AHashMap<u64, usize> = AHashMap::default();
+        let mut groups = Vec::new();
+        self.root.read().collect(topic.split('/'), true, &mut |leaf: &Leaf| {
+            groups.extend(leaf.groups.iter().cloned());
+            for entry in &leaf.entries {
+                // [MQTT-3.8.3-3]
+                if entry.options.no_local && entry.outbox.key == publisher {
+                    continue;
+                }
+                let slot = *at.entry(entry.outbox.key).or_insert_with(|| {
+                    let target = Target {
+                        outbox: entry.outbox.clone(),
+                        qos: QoS::AtMostOnce,
+                        retain_as_published: false,
+                        extra: None,
+                    };
+                    found.push((target, Vec::new()));
+                    found.len() - 1
+                });
+                let (target, identifiers) = &mut found[slot];
+                target.qos = target.qos.max(entry.options.qos);
+                target.retain_as_published |= entry.options.retain_as_published;
+                identifiers.extend(entry.identifier);
+            }
+        });
+        let targets = found
+            .into_iter()
+            .map(|(mut target, identifiers)| {
+                if !identifiers.is_empty() {
+                    target.extra = Some(Arc::new(Extra { identifiers, group: None }));
+                }
+                target
+            })
+            .collect();
+        Route { targets, groups }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn outbox(key: u64) -> Arc<Outbox> {
+        Arc::new(Outbox::new(key, key.to_string().into(), 10, 1000))
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        prop::collection::vec(prop::sample::select(vec!["a", "b", "", "$x", "+"]), 1..5)
+            .prop_map(|levels| levels.join("/"))
+    }
+
+    proptest! {
+        /// The tree answers as matching every filter one by one would, whatever was added and removed.
+        #[test]
+        fn the_index_agrees_with_matching_each_filter(
+            filters in prop::collection::vec((text(), any::<bool>(), any::<bool>()), 0..12),
+            topic in prop::collection::vec(prop::sample::select(vec!["a", "b", "", "$x"]), 1..5),
+        ) {
+            let index = Index::default();
+            let topic = topic.join("/");
+            let mut expected = Vec::new();
+            for (key, (text, hash, keep)) in filters.iter().enumerate() {
+                let key = key as u64;
+                let text = if *hash { format!("{text}/#") } else { text.clone() };
+                let Ok(filter) = TopicFilter::new(&text) else { continue };
+                index.subscribe(&outbox(key), &filter, SubscriptionOptions::default(), None);
+                if !keep {
+                    index.unsubscribe(key, &filter, None);
+                } else if filter.matches(&topic) {
+                    expected.push(key);
+                }
+            }
+            if topic.is_empty() {
+                return Ok(());
+            }
+            let mut got: Vec<u64> = index.route(&topic, u64::MAX).targets.iter().map(|t| t.outbox.key).collect();
+            got.sort_unstable();
+            prop_assert_eq!(got, expected);
+        }
+    }
+
+    #[test]
+    fn overlapping_subscriptions_become_one_delivery_at_the_highest_qos_with_all_identifiers() {
+        let index = Index::default();
+        let me = outbox(1);
+        let at = |qos| SubscriptionOptions { qos, ..Default::default() };
+        index.subscribe(&me, &TopicFilter::new("a/#").unwrap(), at(QoS::AtLeastOnce), Some(1));
+        index.subscribe(&me, &TopicFilter::new("a/+").unwrap(), at(QoS::ExactlyOnce), Some(2));
+        let route = index.route("a/b", 9);
+        assert_eq!(route.targets.len(), 1);
+        assert_eq!(route.targets[0].qos, QoS::ExactlyOnce);
+        assert_eq!(route.targets[0].extra.as_ref().unwrap().identifiers, [1, 2]);
+    }
+
+    #[test]
+    fn the_tree_is_empty_again_when_everybody_left() {
+        let index = Index::default();
+        for n in 0..100 {
+            let filter = TopicFilter::new(&format!("a/{n}/+/#")).unwrap();
+            index.subscribe(&outbox(1), &filter, SubscriptionOptions::default(), None);
+            index.unsubscribe(1, &filter, None);
+        }
+        assert!(index.root.read().is_empty());
+    }
+}

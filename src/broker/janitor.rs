@@ -1,0 +1,111 @@
+//! What falls due while nobody is connected: sessions that expire, wills that were delayed, retained messages that
+//! are over.
+
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    sync::{Arc, Weak, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::{
+    broker::Broker,
+    registry::{Parked, Seat},
+};
+
+/// How often expired retained messages are taken out; they are never delivered in between either.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// Deadlines of parked sessions, soonest first. A deadline may have become void: the seat knows.
+#[derive(Debug, Default)]
+pub(super) struct Deadlines {
+    heap: Mutex<BinaryHeap<Due>>,
+    sooner: Notify,
+}
+
+#[derive(Debug)]
+struct Due(Reverse<Instant>, Weak<Seat>);
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+impl Eq for Due {}
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+
+impl Deadlines {
+    /// Has `seat` looked at when its next deadline comes.
+    pub fn park(&self, seat: &Arc<Seat>, parked: &Parked) {
+        let will = parked.will.as_ref().map(|(at, _)| *at);
+        let Some(at) = parked.ends.into_iter().chain(will).min() else { return };
+        self.heap.lock().push(Due(Reverse(at), Arc::downgrade(seat)));
+        self.sooner.notify_one();
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.heap.lock().peek().map(|due| due.0.0)
+    }
+
+    fn due(&self, now: Instant) -> Option<Weak<Seat>> {
+        let mut heap = self.heap.lock();
+        let top = heap.peek_mut()?;
+        (top.0.0 <= now).then(|| std::collections::binary_heap::PeekMut::pop(top).1)
+    }
+}
+
+impl Broker {
+    /// Does what falls due, for ever.
+    pub async fn keep_house(self: Arc<Self>) {
+        let mut sweep = Instant::now() + SWEEP;
+        loop {
+            let until = self.deadlines.next().map_or(sweep, |next| next.min(sweep));
+            tokio::select! {
+                () = tokio::time::sleep_until(until.into()) => {}
+                () = self.deadlines.sooner.notified() => continue,
+            }
+            let now = Instant::now();
+            while let Some(seat) = self.deadlines.due(now) {
+                if let Some(seat) = seat.upgrade() {
+                    self.fall_due(&seat, now);
+                }
+            }
+            if now >= sweep {
+                sweep = now + SWEEP;
+                self.router.retained.sweep(now);
+            }
+        }
+    }
+
+    fn fall_due(&self, seat: &Arc<Seat>, now: Instant) {
+        // Whoever holds the session has made its deadlines void, or will park it anew.
+        let Ok(session) = seat.session.clone().try_lock_owned() else { return };
+        let turn = seat.outbox.turn.load(Ordering::Acquire);
+        let (will, ended) = {
+            let mut parked = seat.parked.lock();
+            let due = parked.will.as_ref().is_some_and(|(at, _)| *at <= now);
+            let will = due.then(|| parked.will.take()).flatten();
+            (will, parked.ends.is_some_and(|at| at <= now))
+        };
+        if let Some((_, will)) = will {
+            will.fire(self, seat.outbox.key, now);
+        }
+        if ended {
+            self.end_session(seat, turn, session);
+        } else {
+            self.deadlines.park(seat, &seat.parked.lock());
+        }
+    }
+}

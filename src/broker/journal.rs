@@ -1,0 +1,136 @@
+//! The trait by which sessions and retained messages are kept, and the promise an acknowledgement waits for.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use crate::session::Subscription;
+
+use super::message::Message;
+
+/// A change that must survive. It is told when it has happened in memory; it is durable when the ticket of a
+/// later [`Journal::commit`] is done.
+#[derive(Clone, Copy, Debug)]
+pub enum Change<'a> {
+    /// A session that outlives its connection began or was taken up again.
+    Opened {
+        /// Client identifier.
+        client: &'a str,
+        /// User it belongs to.
+        owner: &'a str,
+        /// Seconds it outlives its connection.
+        expiry: u32,
+    },
+    /// A session ended with all it held.
+    Ended {
+        /// Client identifier.
+        client: &'a str,
+    },
+    /// A subscription was made or replaced.
+    Subscribed {
+        /// Client identifier.
+        client: &'a str,
+        /// The filter as the client wrote it.
+        text: &'a str,
+        /// The subscription.
+        subscription: &'a Subscription,
+    },
+    /// A subscription ended.
+    Unsubscribed {
+        /// Client identifier.
+        client: &'a str,
+        /// The filter as the client wrote it.
+        text: &'a str,
+    },
+    /// A message of QoS 1 or 2 must reach a client.
+    Queued {
+        /// Client identifier.
+        client: &'a str,
+        /// The message.
+        message: &'a Arc<Message>,
+    },
+    /// A message reached its client, or never will.
+    Settled {
+        /// Client identifier.
+        client: &'a str,
+        /// The message.
+        message: &'a Arc<Message>,
+    },
+    /// A QoS 2 message was taken on; `open` until its PUBREL.
+    Received {
+        /// Client identifier.
+        client: &'a str,
+        /// Packet identifier.
+        id: u16,
+        /// Whether its PUBREL is still to come.
+        open: bool,
+    },
+    /// The retained message of a topic was set, or removed.
+    Retained {
+        /// Topic name.
+        topic: &'a str,
+        /// The message; `None` removes it.
+        message: Option<&'a Arc<Message>>,
+    },
+}
+
+/// A change could not be made durable: what waits for it must not be acknowledged.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("not stored: {0}")]
+pub struct JournalError(pub String);
+
+/// Keeps what must survive.
+pub trait Journal: Send + Sync + 'static {
+    /// Notes a change; must not block.
+    fn record(&self, change: Change<'_>);
+
+    /// A ticket that is done when everything recorded so far is durable; must not block.
+    fn commit(&self) -> Ticket;
+}
+
+/// The wait for a commit. An acknowledgement is sent only after its ticket is done: it is a promise.
+pub struct Ticket(Option<Pin<Box<dyn Future<Output = Result<(), JournalError>> + Send>>>);
+
+impl Ticket {
+    /// A ticket that is done.
+    pub const DONE: Ticket = Ticket(None);
+
+    /// A ticket that is done when `wait` is.
+    pub fn after(wait: impl Future<Output = Result<(), JournalError>> + Send + 'static) -> Self {
+        Ticket(Some(Box::pin(wait)))
+    }
+
+    /// Whether it was done when it was given.
+    pub fn is_done(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Polls the wait; once ready, it stays ready.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), JournalError>> {
+        let Some(wait) = &mut self.0 else { return Poll::Ready(Ok(())) };
+        let outcome = std::task::ready!(wait.as_mut().poll(cx));
+        self.0 = None;
+        Poll::Ready(outcome)
+    }
+}
+
+impl std::fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.is_done() { "Ticket(done)" } else { "Ticket(waiting)" })
+    }
+}
+
+/// A journal that keeps nothing beyond this process: what is in memory is all there is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Volatile;
+
+impl Journal for Volatile {
+    fn record(&self, _change: Change<'_>) {}
+
+    fn commit(&self) -> Ticket {
+        Ticket::DONE
+    }
+}

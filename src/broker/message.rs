@@ -1,0 +1,94 @@
+//! An application message on its way through the broker.
+
+use std::{sync::Arc, time::Instant};
+
+use crate::mqtt::{Properties, Property, QoS, codec};
+use crate::policy::Identity;
+
+use super::shared::Group;
+
+/// A message, held once however many subscribers it has.
+#[derive(Debug)]
+pub struct Message {
+    /// Topic name.
+    pub topic: Arc<str>,
+    /// Payload.
+    pub payload: Box<[u8]>,
+    /// The properties that travel with it to version 5 subscribers, encoded: payload format, content type,
+    /// response topic, correlation data and user properties in their order [MQTT-3.3.2-17] [MQTT-3.3.2-18].
+    pub properties: Box<[u8]>,
+    /// QoS it was published at.
+    pub qos: QoS,
+    /// Whether it was published retained.
+    pub retain: bool,
+    /// When it expires [MQTT-3.3.2-5].
+    pub expires: Option<Instant>,
+    /// Who published it.
+    pub author: Arc<Identity>,
+}
+
+impl Message {
+    /// About how much memory it takes, in bytes.
+    pub fn size(&self) -> usize {
+        const OVERHEAD: usize = 128;
+        self.topic.len() + self.payload.len() + self.properties.len() + OVERHEAD
+    }
+
+    /// Whether its time is over.
+    pub fn expired(&self, now: Instant) -> bool {
+        self.expires.is_some_and(|at| at <= now)
+    }
+
+    /// Seconds it has left, for the copy a subscriber is sent [MQTT-3.3.2-6].
+    pub fn seconds_left(&self, now: Instant) -> Option<u32> {
+        let left = self.expires?.saturating_duration_since(now);
+        // Rounded up: a message that has not expired is never sent with 0.
+        Some(u32::try_from(left.as_secs() + u64::from(left.subsec_nanos() > 0)).unwrap_or(u32::MAX))
+    }
+}
+
+/// Encodes those properties of a PUBLISH or will that travel with the message.
+pub(super) fn forwarded(properties: &Properties<'_>) -> Box<[u8]> {
+    if properties.is_empty() {
+        return Box::default();
+    }
+    let kept: Properties<'_> = properties
+        .iter()
+        .filter(|property| {
+            matches!(
+                property,
+                Property::PayloadFormatIndicator(_)
+                    | Property::ContentType(_)
+                    | Property::ResponseTopic(_)
+                    | Property::CorrelationData(_)
+                    | Property::UserProperty(..)
+            )
+        })
+        .copied()
+        .collect();
+    let mut out = Vec::new();
+    codec::encode_properties(&kept, &mut out);
+    out.into_boxed_slice()
+}
+
+/// What a subscription adds to its deliveries, when it adds anything.
+#[derive(Debug)]
+pub(super) struct Extra {
+    /// Subscription identifiers [MQTT-3.3.4-3].
+    pub identifiers: Vec<u32>,
+    /// The group it came by, and the members that may not have it.
+    pub group: Option<(Arc<Group>, Vec<u64>)>,
+}
+
+/// A message that may be delivered to one client, once the gate has been asked.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub message: Arc<Message>,
+    /// The lower of the message's and the subscription's QoS [MQTT-3.8.4-8].
+    pub qos: QoS,
+    /// The retain flag as it will be sent.
+    pub retain: bool,
+    /// Whether it comes from the retained messages, so that its author's right is asked as well.
+    pub stored: bool,
+    pub extra: Option<Arc<Extra>>,
+}

@@ -1,0 +1,196 @@
+//! The queue between publishers and one subscriber's task.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use atomic_waker::AtomicWaker;
+use parking_lot::Mutex;
+
+use crate::mqtt::QoS;
+
+use super::{
+    counters::{Counters, Dropped},
+    message::Candidate,
+};
+
+/// What became of an offered candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offer {
+    /// It is queued. `wake`: the queue was empty, so the subscriber's task must be woken.
+    Queued { wake: bool },
+    /// It is queued, but the subscriber is behind: a publisher should wait for room.
+    Behind { wake: bool },
+    /// It is not queued, and that was counted where it counts.
+    Dropped,
+}
+
+/// The queue of one session; it outlives connections.
+///
+/// Bounds: `max_messages` and `max_bytes`, of which a single message larger than the latter may use all.
+/// Above half of either a publisher is asked to wait, for a limited time; QoS 0 is dropped at the bound, QoS 1 and
+/// 2 too, which is counted apart. While its client is offline nothing of QoS 0 is queued and nobody waits.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    /// Tells sessions apart.
+    pub key: u64,
+    /// Client identifier.
+    pub client_id: Arc<str>,
+    /// Wakes the subscriber's task.
+    pub bell: AtomicWaker,
+    online: AtomicBool,
+    /// Whether the session outlives its connection, so that what is queued must be kept.
+    durable: AtomicBool,
+    /// Waiting for this subscriber did not help: publishers no longer do until it has caught up.
+    lagging: AtomicBool,
+    max_messages: usize,
+    max_bytes: usize,
+    queue: Mutex<Queue>,
+    /// Changes with every claim of the session; see `registry`.
+    pub turn: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    items: VecDeque<Candidate>,
+    bytes: usize,
+    /// Publishers that wait for room.
+    waiting: Vec<Waker>,
+}
+
+impl Outbox {
+    pub fn new(key: u64, client_id: Arc<str>, max_messages: usize, max_bytes: usize) -> Self {
+        Outbox {
+            key,
+            client_id,
+            bell: AtomicWaker::new(),
+            online: AtomicBool::new(false),
+            durable: AtomicBool::new(false),
+            lagging: AtomicBool::new(false),
+            max_messages,
+            max_bytes,
+            queue: Mutex::default(),
+            turn: AtomicU64::new(0),
+        }
+    }
+
+    pub fn is_online(&self) -> bool {
+        self.online.load(Ordering::Relaxed)
+    }
+
+    pub fn is_durable(&self) -> bool {
+        self.durable.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether a client is connected and whether the session outlives the connection.
+    pub fn set_state(&self, online: bool, durable: bool) {
+        let mut queue = self.queue.lock();
+        self.online.store(online, Ordering::Relaxed);
+        self.durable.store(durable, Ordering::Relaxed);
+        self.lagging.store(false, Ordering::Relaxed);
+        // Publishers need not wait for somebody who is gone.
+        queue.waiting.drain(..).for_each(Waker::wake);
+    }
+
+    /// Offers a candidate; a publisher's side.
+    pub fn offer(&self, candidate: Candidate, counters: &Counters) -> Offer {
+        let size = candidate.message.size();
+        let qos = candidate.qos;
+        let mut queue = self.queue.lock();
+        let online = self.is_online();
+        if !online && (qos == QoS::AtMostOnce || !self.is_durable()) {
+            return Offer::Dropped;
+        }
+        let full =
+            queue.items.len() >= self.max_messages || queue.bytes.saturating_add(size) > self.max_bytes;
+        if full && !queue.items.is_empty() {
+            drop(queue);
+            let reason = if qos == QoS::AtMostOnce { Dropped::SlowSubscriber } else { Dropped::QueueFull };
+            counters.drop_one(reason);
+            return Offer::Dropped;
+        }
+        let wake = queue.items.is_empty() && online;
+        queue.items.push_back(candidate);
+        queue.bytes = queue.bytes.saturating_add(size);
+        if online && self.over_mark(&queue) && !self.lagging.load(Ordering::Relaxed) {
+            Offer::Behind { wake }
+        } else {
+            Offer::Queued { wake }
+        }
+    }
+
+    fn over_mark(&self, queue: &Queue) -> bool {
+        queue.items.len() > self.max_messages / 2 || queue.bytes > self.max_bytes / 2
+    }
+
+    /// Waits until the subscriber has caught up, went away or was given up on.
+    pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut queue = self.queue.lock();
+        if !self.is_online() || self.lagging.load(Ordering::Relaxed) || !self.over_mark(&queue) {
+            return Poll::Ready(());
+        }
+        if !queue.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            queue.waiting.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Gives up waiting for this subscriber until it has caught up.
+    pub fn give_up(&self) {
+        let mut queue = self.queue.lock();
+        self.lagging.store(true, Ordering::Relaxed);
+        queue.waiting.drain(..).for_each(Waker::wake);
+    }
+
+    /// Moves up to `most` candidates into `ready`; the subscriber's side.
+    pub fn take(&self, ready: &mut VecDeque<Candidate>, most: usize) {
+        let mut queue = self.queue.lock();
+        let count = most.min(queue.items.len());
+        for candidate in queue.items.drain(..count) {
+            ready.push_back(candidate);
+        }
+        let taken: usize = ready.iter().rev().take(count).map(|c| c.message.size()).sum();
+        queue.bytes = queue.bytes.saturating_sub(taken);
+        if !self.over_mark(&queue) {
+            self.lagging.store(false, Ordering::Relaxed);
+            queue.waiting.drain(..).for_each(Waker::wake);
+        }
+        if queue.items.is_empty() && queue.items.capacity() > 256 {
+            queue.items = VecDeque::new();
+        }
+    }
+
+    /// Whether nothing is queued.
+    pub fn is_empty(&self) -> bool {
+        self.queue.lock().items.is_empty()
+    }
+
+    /// Puts candidates back in front that were taken but not sent.
+    pub fn put_back(&self, ready: &mut VecDeque<Candidate>) {
+        let mut queue = self.queue.lock();
+        while let Some(candidate) = ready.pop_back() {
+            queue.bytes = queue.bytes.saturating_add(candidate.message.size());
+            queue.items.push_front(candidate);
+        }
+    }
+
+    /// Takes out everything `unwanted` picks.
+    pub fn remove(&self, mut unwanted: impl FnMut(&Candidate) -> bool) -> Vec<Candidate> {
+        let mut queue = self.queue.lock();
+        let mut removed = Vec::new();
+        for candidate in std::mem::take(&mut queue.items) {
+            if unwanted(&candidate) {
+                queue.bytes = queue.bytes.saturating_sub(candidate.message.size());
+                removed.push(candidate);
+            } else {
+                queue.items.push_back(candidate);
+            }
+        }
+        removed
+    }
+}

@@ -1,0 +1,239 @@
+//! Retained messages: the last one of each topic (MQTT 5 section 3.3.1.3).
+
+use std::{sync::Arc, time::Instant};
+
+use ahash::AHashMap;
+use parking_lot::RwLock;
+
+use crate::mqtt::TopicFilter;
+
+use super::message::Message;
+
+/// The bounds are reached; the message was not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Full;
+
+#[derive(Debug, Default)]
+struct Node {
+    children: AHashMap<Box<str>, Node>,
+    message: Option<Arc<Message>>,
+}
+
+impl Node {
+    fn is_empty(&self) -> bool {
+        self.children.is_empty() && self.message.is_none()
+    }
+
+    /// Removes what is at the end of `levels`, and nodes left empty. Recursion is bounded by
+    /// `limits.topic_levels`.
+    fn remove(&mut self, mut levels: std::str::Split<'_, char>) -> Option<Arc<Message>> {
+        let Some(level) = levels.next() else { return self.message.take() };
+        let child = self.children.get_mut(level)?;
+        let removed = child.remove(levels);
+        if child.is_empty() {
+            self.children.remove(level);
+        }
+        removed
+    }
+
+    fn collect(&self, mut levels: std::str::Split<'_, char>, first: bool, found: &mut Vec<Arc<Message>>) {
+        match levels.next() {
+            None => found.extend(self.message.clone()),
+            Some("#") => {
+                found.extend(self.message.clone());
+                for (_, child) in self.visible(first) {
+                    child.collect("#".split('/'), false, found);
+                }
+            }
+            Some("+") => {
+                for (_, child) in self.visible(first) {
+                    child.collect(levels.clone(), false, found);
+                }
+            }
+            Some(level) => {
+                if let Some(child) = self.children.get(level) {
+                    child.collect(levels, false, found);
+                }
+            }
+        }
+    }
+
+    /// The children a wildcard sees: at the first level not those that begin with `$` [MQTT-4.7.2-1].
+    fn visible(&self, first: bool) -> impl Iterator<Item = (&Box<str>, &Node)> {
+        self.children.iter().filter(move |(level, _)| !(first && level.starts_with('$')))
+    }
+
+    fn expired(&self, now: Instant, found: &mut Vec<Arc<str>>) {
+        found.extend(self.message.iter().filter(|m| m.expired(now)).map(|m| m.topic.clone()));
+        self.children.values().for_each(|child| child.expired(now, found));
+    }
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    root: Node,
+    count: usize,
+    bytes: usize,
+}
+
+/// All retained messages, at most `max_count` of them and `max_bytes` in size.
+#[derive(Debug)]
+pub(super) struct Retained {
+    kept: RwLock<Kept>,
+    max_count: usize,
+    max_bytes: usize,
+}
+
+impl Retained {
+    pub fn new(max_count: usize, max_bytes: usize) -> Self {
+        Retained { kept: RwLock::default(), max_count, max_bytes }
+    }
+
+    /// Keeps `message` in place of the one of its topic [MQTT-3.3.1-5].
+    pub fn set(&self, message: &Arc<Message>) -> Result<(), Full> {
+        let mut kept = self.kept.write();
+        let old = kept.remove(&message.topic);
+        let bytes = kept.bytes.saturating_add(message.size());
+        if kept.count >= self.max_count || bytes > self.max_bytes {
+            if let Some(old) = old {
+                kept.insert(old);
+            }
+            return Err(Full);
+        }
+        kept.insert(message.clone());
+        Ok(())
+    }
+
+    /// Removes the message of a topic [MQTT-3.3.1-6]; whether there was one.
+    pub fn clear(&self, topic: &str) -> bool {
+        self.kept.write().remove(topic).is_some()
+    }
+
+    /// Every message that matches and has not expired.
+    pub fn matching(&self, filter: &TopicFilter, now: Instant) -> Vec<Arc<Message>> {
+        let mut found = Vec::new();
+        self.kept.read().root.collect(filter.as_str().split('/'), true, &mut found);
+        found.retain(|message| !message.expired(now));
+        found
+    }
+
+    /// Removes expired messages and returns their topics.
+    pub fn sweep(&self, now: Instant) -> Vec<Arc<str>> {
+        let mut expired = Vec::new();
+        self.kept.read().root.expired(now, &mut expired);
+        if !expired.is_empty() {
+            let mut kept = self.kept.write();
+            expired.retain(|topic| match kept.remove(topic) {
+                Some(message) if !message.expired(now) => {
+                    // It was replaced meanwhile.
+                    kept.insert(message);
+                    false
+                }
+                removed => removed.is_some(),
+            });
+        }
+        expired
+    }
+}
+
+impl Kept {
+    fn insert(&mut self, message: Arc<Message>) {
+        let mut node = &mut self.root;
+        for level in message.topic.split('/') {
+            if !node.children.contains_key(level) {
+                node.children.insert(level.into(), Node::default());
+            }
+            node = node.children.get_mut(level).expect("it was just put there");
+        }
+        self.count += 1;
+        self.bytes = self.bytes.saturating_add(message.size());
+        node.message = Some(message);
+    }
+
+    fn remove(&mut self, topic: &str) -> Option<Arc<Message>> {
+        let removed = self.root.remove(topic.split('/'))?;
+        self.count -= 1;
+        self.bytes = self.bytes.saturating_sub(removed.size());
+        Some(removed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::mqtt::QoS;
+    use crate::policy::Identity;
+
+    fn message(topic: &str, expires: Option<Instant>) -> Arc<Message> {
+        let author = Identity {
+            client_id: "c".into(),
+            user: "u".into(),
+            address: ([127, 0, 0, 1], 1).into(),
+            listener: "l".into(),
+            credential: None,
+        };
+        Arc::new(Message {
+            topic: topic.into(),
+            payload: b"x".as_slice().into(),
+            properties: Box::default(),
+            qos: QoS::AtMostOnce,
+            retain: true,
+            expires,
+            author: Arc::new(author),
+        })
+    }
+
+    #[test]
+    fn a_full_store_refuses_new_topics_but_replaces_known_ones() {
+        let retained = Retained::new(1, usize::MAX);
+        assert_eq!(retained.set(&message("a", None)), Ok(()));
+        assert_eq!(retained.set(&message("b", None)), Err(Full));
+        assert_eq!(retained.set(&message("a", None)), Ok(()));
+        assert!(retained.clear("a") && !retained.clear("a"));
+        assert_eq!(retained.kept.read().bytes, 0);
+        assert!(retained.kept.read().root.is_empty());
+    }
+
+    #[test]
+    fn an_expired_message_is_neither_found_nor_kept() {
+        let (retained, now) = (Retained::new(9, usize::MAX), Instant::now());
+        retained.set(&message("a", Some(now + Duration::from_secs(1)))).unwrap();
+        let hash = TopicFilter::new("#").unwrap();
+        assert_eq!(retained.matching(&hash, now).len(), 1);
+        let later = now + Duration::from_secs(1);
+        assert!(retained.matching(&hash, later).is_empty());
+        assert_eq!(retained.sweep(later).len(), 1);
+        assert_eq!(retained.kept.read().count, 0);
+    }
+
+    proptest! {
+        /// Matching the tree agrees with matching every topic one by one.
+        #[test]
+        fn the_tree_agrees_with_matching_each_topic(
+            topics in prop::collection::hash_set(
+                prop::collection::vec(prop::sample::select(vec!["a", "b", "", "$x"]), 1..4), 0..12),
+            filter in prop::collection::vec(prop::sample::select(vec!["a", "b", "", "$x", "+"]), 1..4),
+            hash in any::<bool>(),
+        ) {
+            let retained = Retained::new(usize::MAX, usize::MAX);
+            let filter = if hash { format!("{}/#", filter.join("/")) } else { filter.join("/") };
+            let Ok(filter) = TopicFilter::new(&filter) else { return Ok(()) };
+            let mut expected = Vec::new();
+            for topic in topics.iter().map(|levels| levels.join("/")).filter(|topic| !topic.is_empty()) {
+                retained.set(&message(&topic, None)).unwrap();
+                if filter.matches(&topic) {
+                    expected.push(topic);
+                }
+            }
+            let found = retained.matching(&filter, Instant::now());
+            let mut found: Vec<String> = found.iter().map(|message| message.topic.to_string()).collect();
+            found.sort_unstable();
+            expected.sort_unstable();
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

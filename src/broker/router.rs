@@ -1,0 +1,262 @@
+//! The router: what a permitted publish or subscription brings about.
+//!
+//! It runs on the task of whoever publishes or subscribes. It takes permits only.
+
+use std::{sync::Arc, time::Instant};
+
+use crate::mqtt::{QoS, RetainHandling};
+use crate::policy::{Permit, Publish, Subscribe};
+use crate::session::Subscription;
+
+use super::{
+    counters::{Counters, Dropped},
+    index::{Index, Route},
+    journal::{Change, Journal, Ticket},
+    message::{Candidate, Extra, Message},
+    outbox::{Offer, Outbox},
+    retained::Retained,
+    shared::Member,
+};
+
+/// The routes of one publisher by the slots of its gate, and whom it has to wake.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    /// Key of its session.
+    pub key: u64,
+    routes: Vec<Option<Cached>>,
+    /// Subscribers that were given something since the last [`Publisher::wake`].
+    touched: Vec<Arc<Outbox>>,
+}
+
+#[derive(Debug)]
+struct Cached {
+    topic: Arc<str>,
+    generation: u64,
+    route: Arc<Route>,
+}
+
+/// What became of a publish.
+#[derive(Debug)]
+pub(super) struct Published {
+    /// When it may be acknowledged.
+    pub ticket: Ticket,
+    /// Whether anybody subscribes to it.
+    pub matched: bool,
+    /// A subscriber that is behind: the publisher should wait for it, for a limited time.
+    pub behind: Option<Arc<Outbox>>,
+    /// Whether it should have been retained but the bounds are reached.
+    pub not_retained: bool,
+}
+
+impl Publisher {
+    pub fn new(key: u64) -> Self {
+        Publisher { key, routes: Vec::new(), touched: Vec::new() }
+    }
+
+    /// Wakes every subscriber that was given something: once each, at the end of a batch.
+    pub fn wake(&mut self) {
+        self.touched.drain(..).for_each(|outbox| outbox.bell.wake());
+    }
+
+    fn route(&mut self, index: &Index, topic: &Arc<str>, slot: usize) -> Arc<Route> {
+        let generation = index.generation();
+        if let Some(Some(cached)) = self.routes.get(slot)
+            && cached.generation == generation
+            && Arc::ptr_eq(&cached.topic, topic)
+        {
+            return cached.route.clone();
+        }
+        let route = Arc::new(index.route(topic, self.key));
+        if slot != usize::MAX {
+            if self.routes.len() <= slot {
+                self.routes.resize_with(slot + 1, || None);
+            }
+            self.routes[slot] = Some(Cached { topic: topic.clone(), generation, route: route.clone() });
+        }
+        route
+    }
+}
+
+/// Knows who subscribes to what.
+pub(super) struct Router {
+    pub index: Index,
+    pub retained: Retained,
+    pub journal: Arc<dyn Journal>,
+    pub counters: Arc<Counters>,
+}
+
+impl Router {
+    /// Routes a permitted message to every subscriber's queue. Delivery is asked later, on the subscriber's task.
+    pub fn publish(&self, publisher: &mut Publisher, permit: Permit<'_, Publish<Message>>) -> Published {
+        let Publish { topic, slot, message } = permit.redeem();
+        let route = publisher.route(&self.index, &topic, slot);
+        let message = Arc::new(message);
+        let mut published = Published {
+            ticket: Ticket::DONE,
+            matched: !(route.targets.is_empty() && route.groups.is_empty()),
+            behind: None,
+            not_retained: false,
+        };
+        let mut kept = message.retain && self.retain(&message, &mut published);
+        for target in &route.targets {
+            let candidate = Candidate {
+                message: message.clone(),
+                qos: message.qos.min(target.qos),
+                retain: target.retain_as_published && message.retain,
+                stored: false,
+                extra: target.extra.clone(),
+            };
+            let promised = candidate.qos != QoS::AtMostOnce;
+            let offer = target.outbox.offer(candidate, &self.counters);
+            kept |= self.note(publisher, &target.outbox, offer, promised, &message, &mut published);
+        }
+        for group in &route.groups {
+            if let Some((outbox, offer)) = group.offer(&message, &[], &self.counters) {
+                let promised = message.qos != QoS::AtMostOnce;
+                kept |= self.note(publisher, &outbox, offer, promised, &message, &mut published);
+            }
+        }
+        if kept {
+            published.ticket = self.journal.commit();
+        }
+        published
+    }
+
+    /// Routes a permitted will; nobody waits for its outcome.
+    pub fn publish_will(&self, permit: Permit<'_, Publish<Message>>, publisher: u64, _now: Instant) {
+        let mut publisher = Publisher::new(publisher);
+        let _ = self.publish(&mut publisher, permit);
+        publisher.wake();
+    }
+
+    /// Notes what an offer brought about; whether it must be committed before it is acknowledged.
+    fn note(
+        &self,
+        publisher: &mut Publisher,
+        outbox: &Arc<Outbox>,
+        offer: Offer,
+        promised: bool,
+        message: &Arc<Message>,
+        published: &mut Published,
+    ) -> bool {
+        let wake = match offer {
+            Offer::Dropped => return false,
+            Offer::Queued { wake } => wake,
+            Offer::Behind { wake } => {
+                // A publisher that is its own slow subscriber cannot wait for itself.
+                if outbox.key != publisher.key {
+                    published.behind = Some(outbox.clone());
+                }
+                wake
+            }
+        };
+        if wake {
+            publisher.touched.push(outbox.clone());
+        }
+        let kept = promised && outbox.is_durable();
+        if kept {
+            self.journal.record(Change::Queued { client: &outbox.client_id, message });
+        }
+        kept
+    }
+
+    /// Keeps or clears the retained message; whether that must be committed.
+    fn retain(&self, message: &Arc<Message>, published: &mut Published) -> bool {
+        if message.payload.is_empty() {
+            // [MQTT-3.3.1-6], [MQTT-3.3.1-7]
+            let cleared = self.retained.clear(&message.topic);
+            if cleared {
+                self.journal.record(Change::Retained { topic: &message.topic, message: None });
+            }
+            return cleared;
+        }
+        match self.retained.set(message) {
+            Ok(()) => {
+                self.journal.record(Change::Retained { topic: &message.topic, message: Some(message) });
+                true
+            }
+            Err(_full) => {
+                self.counters.drop_one(Dropped::RetainedFull);
+                published.not_retained = true;
+                false
+            }
+        }
+    }
+
+    /// Makes or replaces a permitted subscription, and returns the retained messages it brings.
+    pub fn subscribe(
+        &self,
+        outbox: &Arc<Outbox>,
+        permit: Permit<'_, Subscribe<Subscription>>,
+        is_new: bool,
+        now: Instant,
+    ) -> Vec<Candidate> {
+        let Subscribe { filter, subscription } = permit.redeem();
+        self.enter(outbox, &subscription);
+        let options = subscription.options;
+        // [MQTT-3.3.1-9] to [MQTT-3.3.1-11]; never for a shared subscription (4.8.2).
+        let wanted = match options.retain_handling {
+            RetainHandling::Always => true,
+            RetainHandling::IfNew => is_new,
+            RetainHandling::Never => false,
+        };
+        if !wanted || subscription.group.is_some() {
+            return Vec::new();
+        }
+        let extra = subscription
+            .identifier
+            .map(|identifier| Arc::new(Extra { identifiers: vec![identifier], group: None }));
+        self.retained
+            .matching(&filter, now)
+            .into_iter()
+            .filter(|message| !(options.no_local && message.author.client_id == outbox.client_id))
+            .map(|message| Candidate {
+                qos: message.qos.min(options.qos),
+                retain: true,
+                stored: true,
+                extra: extra.clone(),
+                message,
+            })
+            .collect()
+    }
+
+    fn enter(&self, outbox: &Arc<Outbox>, subscription: &Subscription) {
+        let Subscription { filter, group, options, identifier } = subscription;
+        match group {
+            None => self.index.subscribe(outbox, filter, *options, *identifier),
+            Some(name) => {
+                let member = Member {
+                    outbox: outbox.clone(),
+                    qos: options.qos,
+                    retain_as_published: options.retain_as_published,
+                    identifier: *identifier,
+                };
+                self.index.share(name, filter, member);
+            }
+        }
+    }
+
+    /// Ends a subscription.
+    pub fn unsubscribe(&self, key: u64, subscription: &Subscription) {
+        self.index.unsubscribe(key, &subscription.filter, subscription.group.as_deref());
+    }
+
+    /// Gives a message that came by a share group to another member than `key`, if there is one: `key` may not have
+    /// it, or is gone.
+    pub fn pass_on(&self, candidate: &Candidate, key: u64) {
+        let Some((group, passed_over)) = candidate.extra.as_ref().and_then(|extra| extra.group.as_ref())
+        else {
+            return;
+        };
+        let passed_over: Vec<u64> = passed_over.iter().copied().chain([key]).collect();
+        if let Some((outbox, offer)) = group.offer(&candidate.message, &passed_over, &self.counters)
+            && offer != Offer::Dropped
+        {
+            if outbox.is_durable() && candidate.qos != QoS::AtMostOnce {
+                self.journal
+                    .record(Change::Queued { client: &outbox.client_id, message: &candidate.message });
+            }
+            outbox.bell.wake();
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Wills: asked when they are made and asked again when they fire.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::mqtt::{self, QoS};
+use crate::policy::{Gate, Identity};
+
+use super::{
+    broker::Broker,
+    message::{Message, forwarded},
+};
+
+/// A will as its client left it; it becomes a message when it fires, so that its expiry counts from then.
+#[derive(Clone, Debug)]
+pub(super) struct Will {
+    pub topic: Arc<str>,
+    payload: Box<[u8]>,
+    properties: Box<[u8]>,
+    qos: QoS,
+    retain: bool,
+    expiry: Option<u32>,
+    /// Seconds between the loss of the connection and the will.
+    pub delay: u32,
+}
+
+/// A will that waits for its delay, and whose it is.
+#[derive(Debug)]
+pub(super) struct DelayedWill {
+    pub will: Will,
+    pub identity: Arc<Identity>,
+}
+
+impl Will {
+    pub fn new(will: &mqtt::Will<'_>) -> Self {
+        Will {
+            topic: will.topic.into(),
+            payload: will.payload.into(),
+            properties: forwarded(&will.properties),
+            qos: will.qos,
+            retain: will.retain,
+            expiry: will.properties.message_expiry(),
+            delay: will.properties.will_delay().unwrap_or(0),
+        }
+    }
+
+    /// Publishes it, if its client still may.
+    pub fn fire(self, broker: &Broker, gate: &mut Gate, publisher: u64, now: Instant) {
+        let author = gate.identity().clone();
+        let topic = self.topic.clone();
+        let message = Message {
+            topic: self.topic,
+            payload: self.payload,
+            properties: self.properties,
+            qos: self.qos,
+            retain: self.retain,
+            expires: self.expiry.map(|seconds| now + Duration::from_secs(u64::from(seconds))),
+            author,
+        };
+        // A refusal is in the audit log; there is nobody left to tell.
+        if let Ok(permit) = gate.will(&topic, message) {
+            broker.router.publish_will(permit, publisher, now);
+        }
+    }
+}
+
+impl DelayedWill {
+    /// Publishes it, if its client still may.
+    pub fn fire(self, broker: &Broker, publisher: u64, now: Instant) {
+        let mut gate = broker.policy.gate_of(&self.identity);
+        self.will.fire(broker, &mut gate, publisher, now);
+    }
+}

@@ -1,0 +1,47 @@
+//! `latchgate run`: the gateway in the foreground.
+
+use std::process::ExitCode;
+
+use super::context::{Context, start_log};
+use crate::gateway::Gateway;
+use crate::system::{
+    limits, notify,
+    signals::{Event, Signals},
+};
+
+/// Run the gateway in the foreground, until SIGTERM or Ctrl-C; SIGHUP reads accounts and rules again
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {}
+
+/// Runs until a signal says stop.
+pub fn run(_args: RunArgs, context: &Context) -> anyhow::Result<ExitCode> {
+    let config = context.config()?;
+    start_log(&config.log)?;
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    if let Err(error) = limits::raise_open_files() {
+        tracing::warn!(%error, "the number of open files cannot be raised: it bounds the connections");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut signals = Signals::new()?;
+        let gateway = Gateway::start(&config)?;
+        let addresses: Vec<String> =
+            gateway.listening().iter().map(|(name, address)| format!("{name} {address}")).collect();
+        notify::ready(&format!("listening on {}", addresses.join(", ")));
+        loop {
+            match signals.next().await {
+                Event::Shutdown => break,
+                Event::Reload => gateway.reload_accounts().await,
+            }
+        }
+        tracing::info!("stopping");
+        notify::stopping();
+        gateway.stop().await;
+        anyhow::Ok(())
+    })?;
+    // Whoever is still being spoken to has had its time.
+    runtime.shutdown_background();
+    Ok(ExitCode::from(super::DONE))
+}

@@ -1,0 +1,199 @@
+//! Text that means something: paths, addresses, names, patterns.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeValue;
+
+use super::error::quoted;
+use super::scalar::{Fault, Scalar};
+
+fn text<'v>(value: &'v DeValue<'_>, example: &str) -> Result<&'v str, Fault> {
+    value.as_str().ok_or_else(|| Fault::wrong_type("a string", value, format!("in quotes, as \"{example}\"")))
+}
+
+/// Writes a TOML string.
+fn show_text(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// A path; a relative one starts at the folder of the file it stands in.
+pub(super) enum RelativePath {}
+
+impl Scalar for RelativePath {
+    type Value = PathBuf;
+
+    fn parse(value: &DeValue<'_>, folder: &Path) -> Result<PathBuf, Fault> {
+        match text(value, "state")? {
+            "" => Err(Fault::new("is empty", "give a path; a relative one starts at this file's folder")),
+            path if path.contains('\0') => Err(Fault::new("holds the null character", "take it out")),
+            path => Ok(folder.join(path)),
+        }
+    }
+
+    fn show(value: &PathBuf) -> String {
+        show_text(&value.to_string_lossy())
+    }
+}
+
+/// IP address and port.
+pub(super) enum Address {}
+
+impl Scalar for Address {
+    type Value = SocketAddr;
+
+    fn parse(value: &DeValue<'_>, _: &Path) -> Result<SocketAddr, Fault> {
+        const HELP: &str =
+            "an IP address and a port, as \"127.0.0.1:1883\", \"[::1]:1883\" or \"0.0.0.0:1883\"";
+        let written = value.as_str().ok_or_else(|| Fault::wrong_type("a string", value, HELP))?;
+        written.parse().map_err(|_| {
+            let help = if written.parse::<std::net::IpAddr>().is_ok() {
+                format!("the port is missing; {HELP}")
+            } else if written.starts_with("localhost") {
+                format!("a host name cannot be listened on; {HELP}")
+            } else {
+                HELP.to_owned()
+            };
+            Fault::new(format!("is not an address: {}", quoted(written)), help)
+        })
+    }
+
+    fn show(value: &SocketAddr) -> String {
+        format!("\"{value}\"")
+    }
+}
+
+/// A short name without control characters.
+pub(super) enum Name {}
+
+impl Scalar for Name {
+    type Value = String;
+
+    fn parse(value: &DeValue<'_>, _: &Path) -> Result<String, Fault> {
+        const HELP: &str = "1 to 64 characters, none of them a control character";
+        match text(value, "plain")? {
+            name if name.is_empty() || name.chars().count() > 64 || name.chars().any(char::is_control) => {
+                Err(Fault::new(format!("cannot be {}", quoted(name)), HELP))
+            }
+            name => Ok(name.to_owned()),
+        }
+    }
+
+    fn show(value: &String) -> String {
+        show_text(value)
+    }
+}
+
+/// The identity of the gateway: a name that can be one level of a topic.
+pub(super) enum Identity {}
+
+impl Scalar for Identity {
+    type Value = String;
+
+    fn parse(value: &DeValue<'_>, folder: &Path) -> Result<String, Fault> {
+        let id = Name::parse(value, folder)?;
+        if id.contains(['/', '+', '#']) {
+            let what = format!("cannot be {}", quoted(&id));
+            return Err(Fault::new(what, "it becomes a level of topics: take out /, + and #"));
+        }
+        Ok(id)
+    }
+
+    fn show(value: &String) -> String {
+        show_text(value)
+    }
+
+    const EXAMPLE: Option<&'static str> = Some("b827eb08451e");
+}
+
+/// A user name that may be left out.
+pub(super) enum OptionalUser {}
+
+impl Scalar for OptionalUser {
+    type Value = Option<String>;
+
+    fn parse(value: &DeValue<'_>, _: &Path) -> Result<Option<String>, Fault> {
+        let name = text(value, "guest")?;
+        let what = format!("cannot be {}", quoted(name));
+        if name.is_empty() || name.chars().any(char::is_control) || name == "*" || name.len() > 65535 {
+            return Err(Fault::new(what, "give a user name; without the key, such clients are refused"));
+        }
+        if name.starts_with("role:") || name.starts_with("bridge:") {
+            return Err(Fault::new(what, "user names cannot begin with role: or bridge:"));
+        }
+        Ok(Some(name.to_owned()))
+    }
+
+    fn show(value: &Option<String>) -> String {
+        show_text(value.as_deref().unwrap_or_default())
+    }
+
+    const EXAMPLE: Option<&'static str> = Some("guest");
+}
+
+/// How patterns are written.
+const GLOB_HELP: &str =
+    "known: * for any characters, ? for one, [abc] for one of these, [!a-z] for none of these";
+
+/// A pattern as in file names: `*`, `?`, `[abc]`, `[!a-z]`.
+pub(super) enum Glob {}
+
+impl Scalar for Glob {
+    type Value = String;
+
+    fn parse(value: &DeValue<'_>, _: &Path) -> Result<String, Fault> {
+        let pattern = text(value, "admin-*")?;
+        match glob_fault(pattern) {
+            None => Ok(pattern.to_owned()),
+            Some(why) => {
+                let what = format!("holds the pattern {}, {why}", quoted(pattern));
+                Err(Fault::new(what, GLOB_HELP))
+            }
+        }
+    }
+
+    fn show(value: &String) -> String {
+        show_text(value)
+    }
+}
+
+/// What is wrong with a pattern's syntax.
+fn glob_fault(pattern: &str) -> Option<&'static str> {
+    match glob::Pattern::new(pattern) {
+        _ if pattern.is_empty() => Some("which is empty"),
+        Ok(_) => None,
+        Err(error) if error.msg.contains("range") => Some("whose [ is never closed"),
+        Err(_) => Some("in which ** means nothing: use *"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scalar::parse;
+    use super::*;
+
+    #[test]
+    fn patterns_are_checked_as_they_will_be_matched() {
+        for right in ["S*", "?", "[abc]x", "[!a-z]", "[]]", "[!]]x", "日*"] {
+            assert_eq!(glob_fault(right), None, "{right}");
+        }
+        for wrong in ["", "[", "[]", "[!]", "a[b", "a**", "[日"] {
+            assert!(glob_fault(wrong).is_some(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn relative_paths_start_at_the_folder_of_the_file() {
+        assert_eq!(parse::<RelativePath>("'state'"), Ok("/etc/gate/state".into()));
+        assert_eq!(parse::<RelativePath>("'/var/lib/x'"), Ok("/var/lib/x".into()));
+        assert!(parse::<RelativePath>("''").is_err());
+    }
+
+    #[test]
+    fn an_anonymous_name_is_a_user_name() {
+        assert_eq!(parse::<OptionalUser>("'guest'"), Ok(Some("guest".into())));
+        for wrong in ["''", "'*'", "'role:x'", "'bridge:x'", "\"a\\u0000\""] {
+            assert!(parse::<OptionalUser>(wrong).is_err(), "{wrong}");
+        }
+    }
+}

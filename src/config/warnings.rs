@@ -1,0 +1,49 @@
+//! What is allowed in a configuration, but worth a second look.
+
+use super::{Config, Listener};
+
+impl Config {
+    /// One sentence for each questionable thing, for `check` and the log.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings: Vec<String> = self.listeners.iter().flat_map(Listener::warnings).collect();
+        for pattern in &self.acl.superusers {
+            if pattern.chars().all(|c| c == '*') {
+                warnings.push(format!(
+                    "acl.superusers holds \"{pattern}\": every user is a superuser, so no rule refuses anybody"
+                ));
+            }
+        }
+        warnings
+    }
+}
+
+impl Listener {
+    fn warnings(&self) -> Vec<String> {
+        let Listener { name, address, anonymous, limits } = self;
+        let mut warnings = Vec::new();
+        if address.ip().to_canonical().is_loopback() {
+            return warnings;
+        }
+        warnings.push(format!(
+            "listener \"{name}\": {address} can be reached from other machines and is not encrypted: passwords \
+             and messages can be read on the way"
+        ));
+        if let Some(user) = anonymous {
+            warnings.push(format!(
+                "listener \"{name}\": clients on other machines need no login; they are \"{user}\""
+            ));
+        }
+        let unlimited = [
+            ("connections", limits.connections),
+            ("packet_size", limits.packet_size),
+            ("queued_bytes", limits.queued_bytes),
+            ("pending", limits.pending),
+        ];
+        for (key, _) in unlimited.iter().filter(|(_, bound)| *bound == usize::MAX) {
+            warnings.push(format!(
+                "listener \"{name}\": without a limit on {key}, clients on other machines can use up the memory"
+            ));
+        }
+        warnings
+    }
+}

@@ -1,0 +1,159 @@
+//! All accounts and rules, compiled: one snapshot, replaced whole when something changed.
+
+use std::sync::Arc;
+
+use ahash::AHashMap;
+use glob::Pattern;
+
+use crate::mqtt::{TopicError, TopicFilter};
+use crate::policy::accounts::{Accounts, RuleRecord, Subject};
+use crate::policy::decision::{Denial, Stage};
+
+use super::{Access, Rights, RuleSet, SubscribeRule, reserved};
+
+/// What the book keeps of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Stored password.
+    pub hash: Option<Arc<str>>,
+    /// See `AccountRecord::credential`.
+    pub credential: i64,
+    /// Whether it may log in.
+    pub enabled: bool,
+    superuser: bool,
+    roles: Vec<String>,
+}
+
+/// Accounts and rules.
+#[derive(Debug, Default)]
+pub struct Book {
+    accounts: AHashMap<Arc<str>, Account>,
+    users: AHashMap<String, Arc<RuleSet>>,
+    roles: AHashMap<String, Arc<RuleSet>>,
+    everyone: Arc<RuleSet>,
+    superusers: Vec<Pattern>,
+}
+
+impl Book {
+    /// Compiles what the store holds. `superusers` are globs of user names. An unusable allowing rule is left out
+    /// with a warning; an unusable denying rule is an error, since leaving it out would open something.
+    pub fn compile(accounts: &Accounts, superusers: &[String]) -> Result<Self, (RuleRecord, TopicError)> {
+        let mut users: AHashMap<String, RuleSet> = AHashMap::default();
+        let mut roles: AHashMap<String, RuleSet> = AHashMap::default();
+        let mut everyone = RuleSet::default();
+        for rule in &accounts.rules {
+            let set = match &rule.subject {
+                Subject::User(name) => users.entry(name.clone()).or_default(),
+                Subject::Role(name) => roles.entry(name.clone()).or_default(),
+                Subject::Bridge(_) => continue,
+                Subject::Everyone => &mut everyone,
+            };
+            match set.add(rule) {
+                Ok(()) => {}
+                Err(error) if rule.deny => return Err((rule.clone(), error)),
+                Err(error) => {
+                    tracing::warn!(subject = %rule.subject, filter = ?rule.filter, %error, "an allowing rule is not usable and left out");
+                }
+            }
+        }
+        let shared =
+            |sets: AHashMap<String, RuleSet>| sets.into_iter().map(|(k, v)| (k, Arc::new(v))).collect();
+        Ok(Book {
+            accounts: accounts
+                .accounts
+                .iter()
+                .map(|record| {
+                    let account = Account {
+                        hash: record.hash.as_deref().map(Arc::from),
+                        credential: record.credential,
+                        enabled: record.enabled,
+                        superuser: record.superuser,
+                        roles: record.roles.clone(),
+                    };
+                    (Arc::from(record.name.as_str()), account)
+                })
+                .collect(),
+            users: shared(users),
+            roles: shared(roles),
+            everyone: Arc::new(everyone),
+            superusers: superusers.iter().filter_map(|glob| Pattern::new(glob).ok()).collect(),
+        })
+    }
+
+    /// The account of a user name.
+    pub fn account(&self, user: &str) -> Option<&Account> {
+        self.accounts.get(user)
+    }
+
+    /// The rights of a client under this book.
+    pub fn rights(&self, user: &str, client_id: &str) -> Rights {
+        let account = self.account(user);
+        let superuser = match account {
+            Some(account) if account.superuser => Some("superuser account".into()),
+            _ => self
+                .superusers
+                .iter()
+                .find(|glob| glob.matches(user))
+                .map(|glob| format!("superuser by acl.superusers {glob}").into()),
+        };
+        let roles = account.map_or(&[][..], |account| &account.roles);
+        let shared: Vec<Arc<RuleSet>> = self
+            .users
+            .get(user)
+            .into_iter()
+            .chain(roles.iter().filter_map(|role| self.roles.get(role)))
+            .chain([&self.everyone])
+            .cloned()
+            .collect();
+        let mut own = RuleSet::default();
+        shared.iter().for_each(|set| set.resolve(user, client_id, &mut own));
+        Rights { superuser, shared, own }
+    }
+
+    /// Whether `user` fares alike under both books, a new form of the same stored password aside.
+    pub fn same_for(&self, other: &Book, user: &str) -> bool {
+        let known =
+            |book: &Book| book.account(user).map(|a| (a.credential, a.enabled, a.superuser, a.roles.clone()));
+        let roles = |book: &Book| -> Vec<Option<Arc<RuleSet>>> {
+            let roles = book.account(user).map_or(&[][..], |a| &a.roles);
+            roles.iter().map(|role| book.roles.get(role).cloned()).collect()
+        };
+        known(self) == known(other)
+            && self.users.get(user) == other.users.get(user)
+            && self.everyone == other.everyone
+            && roles(self) == roles(other)
+    }
+
+    /// The answer to `acl test`: may a client do everything in `access` on `topic`? The yes names the rule.
+    /// For subscribing, `topic` may be a filter.
+    pub fn test(
+        &self,
+        user: &str,
+        client_id: &str,
+        access: Access,
+        topic: &str,
+        how: SubscribeRule,
+    ) -> Result<Arc<str>, Denial> {
+        let rights = self.rights(user, client_id);
+        let mut answer = None;
+        if access.includes(Access::PUBLISH) {
+            if reserved(topic) {
+                return Err(Denial::not_authorized(
+                    Stage::Reserved,
+                    None,
+                    "only the gateway publishes there",
+                ));
+            }
+            answer = Some(rights.on_topic(Access::PUBLISH, topic)?);
+        }
+        if access.includes(Access::SUBSCRIBE) {
+            let filter = TopicFilter::new(topic)
+                .map_err(|_| Denial::not_authorized(Stage::Allow, None, "not a valid topic filter"))?;
+            answer = Some(rights.on_filter(&filter, how)?);
+        }
+        if access.includes(Access::RECEIVE) && !topic.contains(['+', '#']) {
+            answer = Some(rights.on_topic(Access::RECEIVE, topic)?);
+        }
+        answer.ok_or_else(|| Denial::not_authorized(Stage::Allow, None, "a topic filter cannot be received"))
+    }
+}

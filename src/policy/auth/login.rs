@@ -1,0 +1,157 @@
+//! Logging in with a user name and a password.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+
+use crate::mqtt::ReasonCode;
+use crate::policy::{
+    accounts::AccountStore,
+    acl::Book,
+    decision::{Denial, Stage},
+    policy::Secret,
+};
+
+use super::{
+    memory::LoginMemory,
+    password::{self, StoredPassword},
+};
+
+/// Verifies logins, few at a time and never on an async worker.
+pub(in crate::policy) struct Login {
+    store: Arc<dyn AccountStore>,
+    upgrade: bool,
+    memory: Arc<LoginMemory>,
+    /// How many passwords are hashed at a time: one core stays free for traffic.
+    hashing: Arc<Semaphore>,
+    /// What the password of an unknown user is compared with, so that it takes as long as a known one's.
+    decoy: ArcSwap<Option<String>>,
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login").finish_non_exhaustive()
+    }
+}
+
+impl Login {
+    pub fn new(
+        store: Arc<dyn AccountStore>,
+        upgrade: bool,
+        remember: Duration,
+    ) -> Result<Self, getrandom::Error> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Login {
+            store,
+            upgrade,
+            memory: Arc::new(LoginMemory::new(LoginMemory::DEFAULT_CAPACITY, remember)?),
+            hashing: Arc::new(Semaphore::new(cores.saturating_sub(1).max(1))),
+            decoy: ArcSwap::from_pointee(None),
+        })
+    }
+
+    pub fn store(&self) -> &dyn AccountStore {
+        &*self.store
+    }
+
+    /// Verifies a login and returns the number of the password it was made with. An unknown user, a wrong
+    /// password and an account without one are answered alike.
+    pub async fn verify(
+        &self,
+        book: &ArcSwap<Book>,
+        user: &str,
+        password: Option<&Secret>,
+    ) -> Result<i64, Denial> {
+        let wrong = || Denial {
+            stage: Stage::Login,
+            rule: None,
+            reason: "bad user name or password",
+            code: ReasonCode::BadUserNameOrPassword,
+        };
+        let Some(Secret(password)) = password else { return Err(wrong()) };
+        let account = book.load().account(user).cloned();
+        let stored = account.as_ref().and_then(|account| account.hash.clone());
+        if !self.is_right(user, stored, password).await {
+            return Err(wrong());
+        }
+        match account {
+            Some(account) if account.enabled => Ok(account.credential),
+            Some(_) => Err(Denial::not_authorized(Stage::Login, None, "the account is disabled")),
+            None => Err(wrong()),
+        }
+    }
+
+    async fn is_right(&self, user: &str, stored: Option<Arc<str>>, password: &[u8]) -> bool {
+        let recalled = || {
+            stored.as_deref().is_some_and(|stored| self.memory.recall(user, stored, password, Instant::now()))
+        };
+        if recalled() {
+            return true;
+        }
+        let Ok(permit) = self.hashing.clone().acquire_owned().await else { return false };
+        // A thousand clients of one user that come back together wait here for the first one's answer.
+        if recalled() {
+            return true;
+        }
+        let (user, password) = (user.to_owned(), password.to_vec());
+        let (store, memory, upgrade) = (self.store.clone(), self.memory.clone(), self.upgrade);
+        let decoy = self.decoy.load_full();
+        let verify = move || {
+            let _permit = permit;
+            let Some(stored) = stored else { return (false, Some(busy_work(&decoy, &password))) };
+            let parsed = match StoredPassword::parse(&stored) {
+                Ok(parsed) => parsed,
+                Err(error) => {
+                    tracing::error!(?user, %error, "the stored password is not usable: nobody can log in with it; set a new one with `latchgate user password`");
+                    return (false, None);
+                }
+            };
+            if !parsed.verify(&password) {
+                return (false, None);
+            }
+            memory.remember(&user, &stored, &password, Instant::now());
+            if upgrade && !parsed.is_current() {
+                match upgraded(&*store, &user, &stored, &password) {
+                    Ok(Some(new)) => memory.remember(&user, &new, &password, Instant::now()),
+                    Ok(None) => {}
+                    Err(error) => {
+                        tracing::warn!(?user, error, "the stored password stays in its legacy form");
+                    }
+                }
+            }
+            (true, None)
+        };
+        let (right, decoy) = tokio::task::spawn_blocking(verify).await.unwrap_or((false, None));
+        if let Some(decoy) = decoy {
+            self.decoy.store(Arc::new(decoy));
+        }
+        right
+    }
+}
+
+/// Rewrites a legacy form; `None` if the row changed meanwhile.
+fn upgraded(
+    store: &dyn AccountStore,
+    user: &str,
+    stored: &str,
+    password: &[u8],
+) -> Result<Option<String>, String> {
+    let new = password::hash(password).map_err(|error| error.to_string())?;
+    let done = store.upgrade_hash(user, stored, &new).map_err(|error| error.to_string())?;
+    Ok(done.then_some(new))
+}
+
+/// Verifies against a stored password that nobody has; returns it for the next time.
+fn busy_work(decoy: &Option<String>, password: &[u8]) -> Option<String> {
+    match decoy {
+        Some(decoy) => {
+            let _ = StoredPassword::parse(decoy).map(|stored| stored.verify(password));
+            Some(decoy.clone())
+        }
+        None => password::hash(password).ok(),
+    }
+}

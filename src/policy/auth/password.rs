@@ -1,1 +1,0 @@
-//! Stored passwords: every form that is verified, and the one that is written.

@@ -1,0 +1,91 @@
+//! The vocabulary of verdicts: what was asked, which stage answered, and why not.
+
+use std::{fmt, sync::Arc};
+
+use crate::mqtt::ReasonCode;
+
+/// What somebody wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// To be connected.
+    Connect,
+    /// To publish.
+    Publish,
+    /// To leave a will, or to have it published.
+    Will,
+    /// To subscribe.
+    Subscribe,
+    /// To be delivered a message.
+    Receive,
+}
+
+/// The stages of a decision, in the order in which they are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Who is it: user name, password, account.
+    Login,
+    /// Topics that only the gateway may publish.
+    Reserved,
+    /// A superuser passes here.
+    Superuser,
+    /// Denying rules.
+    Deny,
+    /// Allowing rules; without one the answer is no.
+    Allow,
+    /// For a retained message: may its author still publish it?
+    Source,
+}
+
+/// A no, with everything needed to explain it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The stage that said no.
+    pub stage: Stage,
+    /// The rule that decided, as a person would write it; `None` if it was the lack of one.
+    pub rule: Option<Arc<str>>,
+    /// Why, in words. Told to version 5 clients as reason string: it holds nothing secret.
+    pub reason: &'static str,
+    /// What a version 5 client is answered.
+    pub code: ReasonCode,
+}
+
+impl Denial {
+    pub(super) fn not_authorized(stage: Stage, rule: Option<Arc<str>>, reason: &'static str) -> Self {
+        Denial { stage, rule, reason, code: ReasonCode::NotAuthorized }
+    }
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason)?;
+        match &self.rule {
+            Some(rule) => write!(f, " ({rule})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Operation::Connect => "connect",
+            Operation::Publish => "publish",
+            Operation::Will => "will",
+            Operation::Subscribe => "subscribe",
+            Operation::Receive => "receive",
+        })
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stage::Login => "login",
+            Stage::Reserved => "reserved",
+            Stage::Superuser => "superuser",
+            Stage::Deny => "deny",
+            Stage::Allow => "allow",
+            Stage::Source => "source",
+        })
+    }
+}

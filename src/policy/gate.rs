@@ -1,0 +1,246 @@
+//! The gate of one connection: every question it may be asked, and the cache of its answers.
+
+use std::{sync::Arc, time::Instant};
+
+use ahash::AHashMap;
+
+use crate::mqtt::TopicFilter;
+
+use super::{
+    acl::{Access, Rights, reserved},
+    audit::Refused,
+    decision::{Denial, Operation, Stage},
+    identity::Identity,
+    live::Presence,
+    permit::{Deliver, Permit, Publish, Subscribe},
+    policy::Policy,
+};
+
+/// How many topics' verdicts a gate remembers for each operation. When full it starts afresh.
+const REMEMBERED: usize = 1024;
+
+/// How a client stands after a change of policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing changed for it.
+    Same,
+    /// Its rights may differ: subscriptions must be asked again.
+    Changed,
+    /// It may no longer be connected.
+    Ended(Denial),
+}
+
+/// What was decided about one topic.
+#[derive(Debug)]
+struct Verdict {
+    topic: Arc<str>,
+    denial: Option<Denial>,
+}
+
+/// Answers for one admitted client. Every question first looks whether the policy changed, so an answer is never
+/// older than the last change.
+#[derive(Debug)]
+pub struct Gate {
+    policy: Arc<Policy>,
+    identity: Arc<Identity>,
+    presence: Presence,
+    seen: u64,
+    standing: Standing,
+    rights: Rights,
+    publish: AHashMap<Arc<str>, usize>,
+    verdicts: Vec<Verdict>,
+    receive: AHashMap<Arc<str>, Option<Denial>>,
+    last_received: Option<Arc<str>>,
+}
+
+impl Gate {
+    pub(super) fn new(policy: Arc<Policy>, identity: Arc<Identity>, presence: Presence) -> Self {
+        let mut gate = Gate {
+            policy,
+            identity,
+            presence,
+            seen: u64::MAX,
+            standing: Standing::Same,
+            rights: Rights::default(),
+            publish: AHashMap::default(),
+            verdicts: Vec::new(),
+            receive: AHashMap::default(),
+            last_received: None,
+        };
+        gate.refresh();
+        gate
+    }
+
+    /// Who it answers for.
+    pub fn identity(&self) -> &Arc<Identity> {
+        &self.identity
+    }
+
+    /// How the client stands, after any change since the last call. To be called when the bell rang.
+    pub fn review(&mut self) -> Standing {
+        self.refresh();
+        match &self.standing {
+            Standing::Ended(denial) => Standing::Ended(denial.clone()),
+            _ => std::mem::replace(&mut self.standing, Standing::Same),
+        }
+    }
+
+    /// May the client publish to `topic`? `make` makes the message, once that is settled.
+    pub fn publish<M>(
+        &mut self,
+        topic: &str,
+        make: impl FnOnce(&Arc<str>) -> M,
+    ) -> Result<Permit<'_, Publish<M>>, Denial> {
+        self.refresh();
+        let slot = match self.publish.get(topic) {
+            Some(slot) => *slot,
+            None => {
+                let denial = self.may_publish(topic).err();
+                self.remember(topic, denial)
+            }
+        };
+        let verdict = &self.verdicts[slot];
+        if let Some(denial) = &verdict.denial {
+            let denial = denial.clone();
+            self.record(Operation::Publish, topic, &denial);
+            return Err(denial);
+        }
+        let topic = verdict.topic.clone();
+        let message = make(&topic);
+        Ok(Permit::new(Publish { topic, slot, message }))
+    }
+
+    /// May the client's will be published now? Asked at CONNECT and again when it fires.
+    pub fn will<M>(&mut self, topic: &str, message: M) -> Result<Permit<'_, Publish<M>>, Denial> {
+        self.refresh();
+        if let Err(denial) = self.may_publish(topic) {
+            self.record(Operation::Will, topic, &denial);
+            return Err(denial);
+        }
+        Ok(Permit::new(Publish { topic: topic.into(), slot: usize::MAX, message }))
+    }
+
+    /// May the client subscribe to `filter` (given without its share prefix)?
+    pub fn subscribe<S>(
+        &mut self,
+        filter: &TopicFilter,
+        subscription: S,
+    ) -> Result<Permit<'_, Subscribe<S>>, Denial> {
+        self.refresh();
+        let verdict = match &self.standing {
+            Standing::Ended(denial) => Err(denial.clone()),
+            _ => self.rights.on_filter(filter, self.policy.settings().subscribe).map(drop),
+        };
+        match verdict {
+            Ok(()) => Ok(Permit::new(Subscribe { filter: filter.clone(), subscription })),
+            Err(denial) => {
+                self.record(Operation::Subscribe, filter.as_str(), &denial);
+                Err(denial)
+            }
+        }
+    }
+
+    /// May the client be delivered a message on `topic`? For a retained message, `author` is who published it: it
+    /// is delivered only while its author may still publish there (CVE-2018-12546).
+    pub fn deliver<M>(
+        &mut self,
+        topic: &Arc<str>,
+        author: Option<&Identity>,
+        message: M,
+    ) -> Result<Permit<'_, Deliver<M>>, Denial> {
+        self.refresh();
+        if let Some(author) = author
+            && let Err(denial) = self.policy.may_still_publish(author, topic)
+        {
+            self.record(Operation::Receive, topic, &denial);
+            return Err(denial);
+        }
+        if self.last_received.as_ref().is_some_and(|last| Arc::ptr_eq(last, topic)) {
+            return Ok(Permit::new(Deliver { message }));
+        }
+        if !self.receive.contains_key(&**topic) {
+            if self.receive.len() >= REMEMBERED {
+                self.receive.clear();
+            }
+            let denial = match &self.standing {
+                Standing::Ended(denial) => Some(denial.clone()),
+                _ => self.rights.on_topic(Access::RECEIVE, topic).err(),
+            };
+            self.receive.insert(topic.clone(), denial);
+        }
+        match self.receive.get(&**topic) {
+            Some(Some(denial)) => {
+                let denial = denial.clone();
+                self.record(Operation::Receive, topic, &denial);
+                Err(denial)
+            }
+            _ => {
+                self.last_received = Some(topic.clone());
+                Ok(Permit::new(Deliver { message }))
+            }
+        }
+    }
+
+    fn may_publish(&self, topic: &str) -> Result<(), Denial> {
+        if let Standing::Ended(denial) = &self.standing {
+            return Err(denial.clone());
+        }
+        if reserved(topic) {
+            return Err(Denial::not_authorized(Stage::Reserved, None, "only the gateway publishes there"));
+        }
+        self.rights.on_topic(Access::PUBLISH, topic).map(drop)
+    }
+
+    fn remember(&mut self, topic: &str, denial: Option<Denial>) -> usize {
+        if self.verdicts.len() >= REMEMBERED {
+            self.publish.clear();
+            self.verdicts.clear();
+        }
+        let slot = self.verdicts.len();
+        let topic: Arc<str> = topic.into();
+        self.publish.insert(topic.clone(), slot);
+        self.verdicts.push(Verdict { topic, denial });
+        slot
+    }
+
+    /// Takes a change of policy in: new rights, empty caches, and whether the client may stay.
+    fn refresh(&mut self) {
+        let epoch = self.presence.watch.epoch();
+        if epoch == self.seen {
+            return;
+        }
+        self.seen = epoch;
+        self.publish.clear();
+        self.verdicts.clear();
+        self.receive.clear();
+        self.last_received = None;
+        let book = self.policy.book();
+        self.rights = book.rights(&self.identity.user, &self.identity.client_id);
+        let ended = match (book.account(&self.identity.user), self.identity.credential) {
+            (Some(account), _) if !account.enabled => Some("the account is disabled"),
+            (None, Some(_)) => Some("the account was removed"),
+            (Some(account), Some(credential)) if account.credential != credential => {
+                Some("the password was changed")
+            }
+            _ => None,
+        };
+        match (ended, &self.standing) {
+            (_, Standing::Ended(_)) => {}
+            (None, _) => self.standing = Standing::Changed,
+            (Some(why), _) => {
+                let denial = Denial::not_authorized(Stage::Login, None, why);
+                self.record(Operation::Connect, "", &denial);
+                self.standing = Standing::Ended(denial);
+            }
+        }
+    }
+
+    fn record(&self, operation: Operation, topic: &str, denial: &Denial) {
+        let who = Refused {
+            client: &self.identity.client_id,
+            user: &self.identity.user,
+            address: self.identity.address,
+        };
+        self.policy.audit().refused(who, operation, topic, denial, Instant::now());
+    }
+}

@@ -1,0 +1,88 @@
+//! Live sessions and their epochs: how a change of policy reaches those it concerns.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use ahash::AHashMap;
+use atomic_waker::AtomicWaker;
+use parking_lot::Mutex;
+
+/// What one live session looks at before every question: a number that is raised when its rights may have
+/// changed.
+#[derive(Debug)]
+pub(super) struct Watch {
+    epoch: AtomicU64,
+    bell: Arc<AtomicWaker>,
+}
+
+impl Watch {
+    /// The present epoch; one relaxed load when nothing changes.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+}
+
+/// Everyone who is connected.
+#[derive(Debug, Default)]
+pub(super) struct Live {
+    sessions: Mutex<AHashMap<u64, (Arc<str>, Arc<Watch>)>>,
+    next: AtomicU64,
+}
+
+impl Live {
+    /// Registers a session of `user`, whose task is woken by `bell` after each change.
+    pub fn enter(self: &Arc<Self>, user: Arc<str>, bell: Arc<AtomicWaker>) -> Presence {
+        let watch = Arc::new(Watch { epoch: AtomicU64::new(0), bell });
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        self.sessions.lock().insert(id, (user, watch.clone()));
+        Presence { live: self.clone(), id, watch }
+    }
+
+    /// Raises the epoch of every session whose user `concerns` names, and wakes its task. Each user is asked
+    /// about once.
+    pub fn raise(&self, concerns: impl Fn(&str) -> bool) {
+        let mut answers: AHashMap<Arc<str>, bool> = AHashMap::default();
+        for (user, watch) in self.sessions.lock().values() {
+            let concerned = match answers.get(user) {
+                Some(answer) => *answer,
+                None => *answers.entry(user.clone()).or_insert_with(|| concerns(user)),
+            };
+            if concerned {
+                watch.epoch.fetch_add(1, Ordering::Release);
+                watch.bell.wake();
+            }
+        }
+    }
+}
+
+/// A registration that ends when dropped.
+#[derive(Debug)]
+pub(super) struct Presence {
+    live: Arc<Live>,
+    id: u64,
+    pub watch: Arc<Watch>,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.live.sessions.lock().remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_sessions_concerned_are_raised_and_a_gone_one_is_forgotten() {
+        let live = Arc::new(Live::default());
+        let ann = live.enter("ann".into(), Arc::default());
+        let bob = live.enter("bob".into(), Arc::default());
+        live.raise(|user| user == "ann");
+        assert_eq!((ann.watch.epoch(), bob.watch.epoch()), (1, 0));
+        drop(ann);
+        assert_eq!(live.sessions.lock().len(), 1);
+    }
+}

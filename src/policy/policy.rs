@@ -1,0 +1,228 @@
+//! The policy of a gateway: the present book, who is connected under it, and how it is replaced.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use atomic_waker::AtomicWaker;
+
+use super::{
+    accounts::{AccountError, AccountStore},
+    acl::{Access, Book, SubscribeRule},
+    audit::{Audit, Refused},
+    auth::Login,
+    decision::{Denial, Operation, Stage},
+    gate::Gate,
+    identity::Identity,
+    live::Live,
+};
+
+/// How often the store is asked whether anything changed. A change is obeyed within a second, the reading of
+/// the new book included.
+const POLL: Duration = Duration::from_millis(250);
+
+/// What the configuration says of the policy.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Globs of user names that are superusers.
+    pub superusers: Vec<String>,
+    /// When subscriptions are granted.
+    pub subscribe: SubscribeRule,
+    /// Whether a retained message is delivered only while its author may still publish it.
+    pub check_retained_source: bool,
+    /// Whether a stored password in a legacy form is replaced at the first good login.
+    pub upgrade_passwords: bool,
+    /// How long a verified login is remembered.
+    pub remember_logins: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            superusers: Vec::new(),
+            subscribe: SubscribeRule::default(),
+            check_retained_source: true,
+            upgrade_passwords: true,
+            remember_logins: Duration::from_secs(300),
+        }
+    }
+}
+
+/// Somebody who wants in.
+#[derive(Debug)]
+pub struct Applicant {
+    /// Client identifier, assigned or the client's own.
+    pub client_id: Arc<str>,
+    /// User name, if it brings one.
+    pub username: Option<String>,
+    /// Password, if it brings one.
+    pub password: Option<Secret>,
+    /// The user name of clients that bring none; `None`: they are refused.
+    pub anonymous: Option<Arc<str>>,
+    /// Where it comes from.
+    pub address: SocketAddr,
+    /// The listener it came in by.
+    pub listener: Arc<str>,
+}
+
+/// A password on its way to be verified; it is never printed.
+pub struct Secret(pub Vec<u8>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// The policy in force.
+#[derive(Debug)]
+pub struct Policy {
+    settings: Settings,
+    book: ArcSwap<Book>,
+    live: Arc<Live>,
+    audit: Audit,
+    login: Login,
+}
+
+impl Policy {
+    /// Reads accounts and rules. Blocks.
+    pub fn open(store: Arc<dyn AccountStore>, settings: Settings) -> Result<Arc<Self>, AccountError> {
+        let book = read(&*store, &settings)?;
+        let login = Login::new(store, settings.upgrade_passwords, settings.remember_logins)
+            .map_err(|error| AccountError { what: format!("no random numbers: {error}") })?;
+        Ok(Arc::new(Policy {
+            book: ArcSwap::from_pointee(book),
+            live: Arc::default(),
+            audit: Audit::default(),
+            login,
+            settings,
+        }))
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(super) fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
+    pub(super) fn book(&self) -> Arc<Book> {
+        self.book.load_full()
+    }
+
+    /// Reads accounts and rules again and tells the sessions concerned. On an error the old book stays. Blocks.
+    pub fn reload(&self) -> Result<(), AccountError> {
+        let new = Arc::new(read(self.login.store(), &self.settings)?);
+        let old = self.book.swap(new.clone());
+        self.live.raise(|user| !old.same_for(&new, user));
+        Ok(())
+    }
+
+    /// Follows the store's changes for ever.
+    pub async fn follow(self: Arc<Self>) {
+        let mut revision = None;
+        let mut complained = false;
+        loop {
+            let policy = self.clone();
+            let look = move || {
+                let now = policy.login.store().revision()?;
+                if revision != Some(now) {
+                    policy.reload()?;
+                }
+                Ok::<_, AccountError>(now)
+            };
+            match tokio::task::spawn_blocking(look).await {
+                Ok(Ok(now)) => {
+                    revision = Some(now);
+                    complained = false;
+                }
+                Ok(Err(error)) if !complained => {
+                    tracing::error!(%error, "accounts cannot be read: the rules read last stay in force");
+                    complained = true;
+                }
+                Ok(Err(_)) => {}
+                // The runtime is shutting down.
+                Err(_) => return,
+            }
+            self.audit.report(std::time::Instant::now());
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Admits a client or refuses it. `bell` wakes its task when the policy changes.
+    pub async fn admit(
+        self: &Arc<Self>,
+        applicant: Applicant,
+        bell: Arc<AtomicWaker>,
+    ) -> Result<Gate, Denial> {
+        let refused = |user: &str, denial: Denial| {
+            let who = Refused { client: &applicant.client_id, user, address: applicant.address };
+            self.audit.refused(who, Operation::Connect, "", &denial, std::time::Instant::now());
+            denial
+        };
+        let user: Arc<str> = match (&applicant.username, &applicant.password, &applicant.anonymous) {
+            (Some(name), _, _) => name.as_str().into(),
+            (None, None, Some(name)) => name.clone(),
+            (None, _, _) => {
+                let reason = "a user name is required";
+                return Err(refused("", Denial::not_authorized(Stage::Login, None, reason)));
+            }
+        };
+        // Registered before the book is read: a change in between is then seen by the gate.
+        let presence = self.live.enter(user.clone(), bell);
+        let credential = match &applicant.username {
+            Some(_) => {
+                let password = applicant.password.as_ref();
+                match self.login.verify(&self.book, &user, password).await {
+                    Ok(credential) => Some(credential),
+                    Err(denial) => return Err(refused(&user, denial)),
+                }
+            }
+            None if self.book().account(&user).is_some_and(|account| !account.enabled) => {
+                let denial = Denial::not_authorized(Stage::Login, None, "the account is disabled");
+                return Err(refused(&user, denial));
+            }
+            None => None,
+        };
+        let identity = Identity {
+            client_id: applicant.client_id,
+            user,
+            address: applicant.address,
+            listener: applicant.listener,
+            credential,
+        };
+        Ok(Gate::new(self.clone(), Arc::new(identity), presence))
+    }
+
+    /// A gate for a client that is gone but whose delayed will is to be published.
+    pub fn gate_of(self: &Arc<Self>, identity: &Arc<Identity>) -> Gate {
+        let presence = self.live.enter(identity.user.clone(), Arc::default());
+        Gate::new(self.clone(), identity.clone(), presence)
+    }
+
+    /// May the author of a retained message still publish it?
+    pub(super) fn may_still_publish(&self, author: &Identity, topic: &str) -> Result<(), Denial> {
+        if !self.settings.check_retained_source {
+            return Ok(());
+        }
+        let book = self.book.load();
+        let denied =
+            |rule| Denial::not_authorized(Stage::Source, rule, "its author may no longer publish it");
+        if book.account(&author.user).is_some_and(|account| !account.enabled) {
+            return Err(denied(None));
+        }
+        match book.rights(&author.user, &author.client_id).on_topic(Access::PUBLISH, topic) {
+            Ok(_) => Ok(()),
+            Err(denial) => Err(denied(denial.rule)),
+        }
+    }
+}
+
+fn read(store: &dyn AccountStore, settings: &Settings) -> Result<Book, AccountError> {
+    Book::compile(&store.load()?, &settings.superusers).map_err(|(rule, error)| AccountError {
+        what: format!(
+            "the denying rule for {} on {:?} cannot be used: {error}; remove it with `latchgate acl remove`",
+            rule.subject, rule.filter
+        ),
+    })
+}

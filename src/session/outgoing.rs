@@ -1,0 +1,329 @@
+//! QoS 1 and 2 messages on their way to the client: identifiers, the window, what is sent again.
+
+use std::collections::VecDeque;
+
+use crate::mqtt::QoS;
+
+/// An acknowledgement for an identifier that is not in use, or not in that stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no message of that packet identifier awaits this acknowledgement")]
+pub struct UnknownId;
+
+/// What a PUBREC brought about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PubRec<M> {
+    /// The client has the message: answer PUBREL. The message is no longer kept.
+    Release(M),
+    /// A repeated PUBREC: answer PUBREL again.
+    ReleaseAgain,
+    /// The client refused it (reason 0x80 or above): the exchange is over [MQTT-4.3.3-4].
+    Refused(M),
+}
+
+/// What to send again on a resumed session, in the order of the first sending [MQTT-4.6.0-1].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resend<M> {
+    /// PUBLISH with DUP set [MQTT-3.3.1-1].
+    Publish(u16, QoS, M),
+    /// PUBREL.
+    Release(u16),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Stage<M> {
+    /// PUBLISH sent; PUBACK or PUBREC awaited.
+    Sent(QoS, M),
+    /// PUBREL sent; PUBCOMP awaited.
+    Released,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Slot<M> {
+    id: u16,
+    stage: Stage<M>,
+    /// Whether it went out on the present connection; if not, it has still to be sent again.
+    sent: bool,
+    /// Whether its PUBLISH went out on the present connection, so that it counts against the limit.
+    counted: bool,
+}
+
+/// The window of unacknowledged messages, oldest first.
+///
+/// At most `limit` messages are unacknowledged on one connection [MQTT-3.3.4-9]; those of an earlier
+/// connection are sent again first, and count when they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing<M> {
+    window: VecDeque<Slot<M>>,
+    next_id: u16,
+    /// Identifiers given since the window was last empty. Below 65,535 none can be in use twice.
+    given: u32,
+    /// Slots not yet sent again on the present connection.
+    unsent: usize,
+    /// Messages that count against `limit` on the present connection.
+    quota_used: usize,
+    limit: usize,
+}
+
+impl<M> Default for Outgoing<M> {
+    fn default() -> Self {
+        Outgoing { window: VecDeque::new(), next_id: 1, given: 0, unsent: 0, quota_used: 0, limit: 0 }
+    }
+}
+
+impl<M> Outgoing<M> {
+    /// Begins a connection on which at most `limit` messages may be unacknowledged. Everything in the window
+    /// is to be sent again, see [`Outgoing::resend`].
+    pub fn connected(&mut self, limit: u16) {
+        self.limit = usize::from(limit);
+        self.quota_used = 0;
+        self.unsent = self.window.len();
+        for slot in &mut self.window {
+            (slot.sent, slot.counted) = (false, false);
+        }
+    }
+
+    /// Whether another message may be sent now.
+    pub fn has_room(&self) -> bool {
+        self.quota_used < self.limit
+    }
+
+    /// Messages and releases not yet done with.
+    pub fn len(&self) -> usize {
+        self.window.len()
+    }
+
+    /// Whether nothing awaits an acknowledgement.
+    pub fn is_empty(&self) -> bool {
+        self.window.is_empty()
+    }
+
+    /// Takes a message into the window and returns its packet identifier.
+    ///
+    /// Call it only when [`Outgoing::has_room`] and nothing is left to [`Outgoing::resend`].
+    pub fn send(&mut self, qos: QoS, message: M) -> u16 {
+        if self.window.is_empty() {
+            self.given = 0;
+        }
+        let id = loop {
+            let id = self.next_id;
+            self.next_id = self.next_id.checked_add(1).unwrap_or(1);
+            self.given = self.given.saturating_add(1);
+            // [MQTT-2.2.1-3]: not one that is in use. The window has at most 65,534 entries: see `limit`.
+            if self.given < u32::from(u16::MAX) || !self.window.iter().any(|slot| slot.id == id) {
+                break id;
+            }
+        };
+        self.quota_used += 1;
+        self.window.push_back(Slot { id, stage: Stage::Sent(qos, message), sent: true, counted: true });
+        id
+    }
+
+    /// The next thing to send again, if any and if the window allows it.
+    pub fn resend(&mut self) -> Option<Resend<M>>
+    where
+        M: Clone,
+    {
+        if self.unsent == 0 {
+            return None;
+        }
+        let slot = self.window.iter_mut().find(|slot| !slot.sent)?;
+        match &slot.stage {
+            Stage::Released => {
+                slot.sent = true;
+                self.unsent -= 1;
+                Some(Resend::Release(slot.id))
+            }
+            Stage::Sent(qos, message) if self.quota_used < self.limit => {
+                (slot.sent, slot.counted) = (true, true);
+                self.unsent -= 1;
+                self.quota_used += 1;
+                Some(Resend::Publish(slot.id, *qos, message.clone()))
+            }
+            Stage::Sent(..) => None,
+        }
+    }
+
+    /// Whether [`Outgoing::resend`] has something to give now.
+    pub fn can_resend(&self) -> bool {
+        self.unsent > 0
+            && self
+                .window
+                .iter()
+                .find(|slot| !slot.sent)
+                .is_some_and(|slot| matches!(slot.stage, Stage::Released) || self.has_room())
+    }
+
+    /// Whether something of an earlier connection has still to be sent again.
+    pub fn must_resend(&self) -> bool {
+        self.unsent > 0
+    }
+
+    /// PUBACK: the message is delivered.
+    pub fn puback(&mut self, id: u16) -> Result<M, UnknownId> {
+        let at = self.find(id, |stage| matches!(stage, Stage::Sent(QoS::AtLeastOnce, _)))?;
+        self.remove(at).ok_or(UnknownId)
+    }
+
+    /// PUBREC: QoS 2 goes on to its second half, unless `refused`.
+    pub fn pubrec(&mut self, id: u16, refused: bool) -> Result<PubRec<M>, UnknownId> {
+        if self.find(id, |stage| matches!(stage, Stage::Released)).is_ok() {
+            return Ok(PubRec::ReleaseAgain);
+        }
+        let at = self.find(id, |stage| matches!(stage, Stage::Sent(QoS::ExactlyOnce, _)))?;
+        if refused {
+            return self.remove(at).map(PubRec::Refused).ok_or(UnknownId);
+        }
+        match std::mem::replace(&mut self.window[at].stage, Stage::Released) {
+            Stage::Sent(_, message) => {
+                // The PUBREL goes out now: a client that answers for an earlier connection needs no repeat.
+                if !std::mem::replace(&mut self.window[at].sent, true) {
+                    self.unsent -= 1;
+                }
+                Ok(PubRec::Release(message))
+            }
+            Stage::Released => Err(UnknownId),
+        }
+    }
+
+    /// PUBCOMP: QoS 2 is done.
+    pub fn pubcomp(&mut self, id: u16) -> Result<(), UnknownId> {
+        let at = self.find(id, |stage| matches!(stage, Stage::Released))?;
+        self.remove(at);
+        Ok(())
+    }
+
+    /// Takes a message out that may no longer be delivered.
+    pub fn forget(&mut self, id: u16) {
+        if let Ok(at) = self.find(id, |stage| matches!(stage, Stage::Sent(..))) {
+            self.remove(at);
+        }
+    }
+
+    fn find(&self, id: u16, stage: impl Fn(&Stage<M>) -> bool) -> Result<usize, UnknownId> {
+        self.window.iter().position(|slot| slot.id == id && stage(&slot.stage)).ok_or(UnknownId)
+    }
+
+    fn remove(&mut self, at: usize) -> Option<M> {
+        let slot = self.window.remove(at)?;
+        if slot.counted {
+            self.quota_used -= 1;
+        }
+        if !slot.sent {
+            self.unsent -= 1;
+        }
+        if self.window.is_empty() && self.window.capacity() > 64 {
+            self.window = VecDeque::new();
+        }
+        match slot.stage {
+            Stage::Sent(_, message) => Some(message),
+            Stage::Released => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn window(limit: u16) -> Outgoing<&'static str> {
+        let mut window = Outgoing::default();
+        window.connected(limit);
+        window
+    }
+
+    #[test]
+    fn acknowledgements_may_come_in_any_order() {
+        let mut window = window(10);
+        let ids: Vec<u16> = ["a", "b", "c"].map(|m| window.send(QoS::AtLeastOnce, m)).to_vec();
+        assert_eq!(window.puback(ids[1]), Ok("b"));
+        assert_eq!(window.puback(ids[2]), Ok("c"));
+        assert_eq!(window.puback(ids[2]), Err(UnknownId));
+        assert_eq!(window.puback(ids[0]), Ok("a"));
+        assert!(window.is_empty());
+    }
+
+    #[test]
+    fn what_was_not_acknowledged_is_sent_again_in_its_first_order() {
+        let mut window = window(10);
+        let a = window.send(QoS::ExactlyOnce, "a");
+        let b = window.send(QoS::AtLeastOnce, "b");
+        assert_eq!(window.pubrec(a, false), Ok(PubRec::Release("a")));
+        window.connected(10);
+        assert_eq!(window.resend(), Some(Resend::Release(a)));
+        assert_eq!(window.resend(), Some(Resend::Publish(b, QoS::AtLeastOnce, "b")));
+        assert_eq!(window.resend(), None);
+    }
+
+    #[test]
+    fn a_smaller_receive_maximum_holds_for_what_is_sent_again() {
+        let mut window = window(10);
+        let ids: Vec<u16> = (0..3).map(|_| window.send(QoS::AtLeastOnce, "m")).collect();
+        window.connected(2);
+        assert!(matches!(window.resend(), Some(Resend::Publish(id, ..)) if id == ids[0]));
+        assert!(matches!(window.resend(), Some(Resend::Publish(id, ..)) if id == ids[1]));
+        assert_eq!(window.resend(), None);
+        assert!(window.must_resend());
+        assert_eq!(window.puback(ids[0]), Ok("m"));
+        assert!(matches!(window.resend(), Some(Resend::Publish(id, ..)) if id == ids[2]));
+    }
+
+    #[test]
+    fn a_repeated_pubrec_is_answered_again() {
+        let mut window = window(1);
+        let id = window.send(QoS::ExactlyOnce, "a");
+        assert!(!window.has_room());
+        assert_eq!(window.pubrec(id, false), Ok(PubRec::Release("a")));
+        assert_eq!(window.pubrec(id, false), Ok(PubRec::ReleaseAgain));
+        assert!(!window.has_room());
+        assert_eq!(window.pubcomp(id), Ok(()));
+        assert!(window.has_room());
+        assert_eq!(window.pubcomp(id), Err(UnknownId));
+    }
+
+    proptest! {
+        /// Against a plain model: identifiers are unique while in use, the limit holds on every connection.
+        #[test]
+        fn identifiers_are_never_in_use_twice(operations in prop::collection::vec((0u8..6, any::<u16>()), 0..400)) {
+            let mut window = Outgoing::<u32>::default();
+            let mut limit = 8;
+            window.connected(limit);
+            window.next_id = 65_530;
+            let mut open: Vec<(u16, bool)> = Vec::new();
+            for (operation, pick) in operations {
+                let chosen = (!open.is_empty()).then(|| open[usize::from(pick) % open.len()]);
+                match (operation, chosen) {
+                    (0 | 1, _) => {
+                        while window.resend().is_some() {}
+                        if window.has_room() && !window.must_resend() {
+                            let qos = if pick % 2 == 0 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
+                            let id = window.send(qos, u32::from(pick));
+                            prop_assert!(id != 0 && open.iter().all(|(other, _)| *other != id));
+                            open.push((id, qos == QoS::ExactlyOnce));
+                        }
+                    }
+                    (2, Some((id, false))) => {
+                        prop_assert!(window.puback(id).is_ok());
+                        open.retain(|(other, _)| *other != id);
+                    }
+                    (3, Some((id, true))) => prop_assert!(window.pubrec(id, false).is_ok()),
+                    (4, Some((id, true))) => {
+                        if window.pubcomp(id).is_ok() {
+                            open.retain(|(other, _)| *other != id);
+                        }
+                    }
+                    (5, _) => {
+                        limit = pick % 10 + 1;
+                        window.connected(limit);
+                    }
+                    _ => {}
+                }
+                prop_assert_eq!(window.len(), open.len());
+                prop_assert_eq!(window.unsent, window.window.iter().filter(|slot| !slot.sent).count());
+                prop_assert_eq!(window.quota_used, window.window.iter().filter(|slot| slot.counted).count());
+                prop_assert!(window.quota_used <= usize::from(limit));
+            }
+        }
+    }
+}
