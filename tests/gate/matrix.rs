@@ -54,7 +54,7 @@ fn acl_test_answers_the_permission_matrix() {
 
 #[test]
 fn acl_test_needs_no_running_gateway() {
-    let mut subject = matrix_gateway();
+    let subject = matrix_gateway();
     subject.signal(rustix::process::Signal::TERM);
     subject.wait();
     subject.command(&["acl", "test", "jjolie", "write", "loc/jjolie"]).exits(0);

@@ -47,8 +47,11 @@ fn a_client_identifier_with_wildcards_or_slashes_never_matches_a_pattern() {
 fn a_user_name_with_wildcards_or_slashes_never_matches_a_pattern() {
     let subject = gateway();
     acl(&subject, "allow * all u/%u/x");
-    for name in ["+", "#", "a/b", "a+"] {
+    let names = ["+", "#", "a/b", "a+"];
+    for name in names {
         add_user(&subject, name);
+    }
+    for name in names {
         let mut client = subject.accept(&Connect::v5("c").login(name, PASSWORD));
         for topic in ["u/bob/x", "u/a/b/x", "u/a/x", "u/x"] {
             assert_eq!(client.say(topic, "x"), 0x87, "{name:?} to {topic}");
@@ -74,6 +77,6 @@ fn a_percent_inside_a_level_is_no_pattern() {
     if answer.code == 0 {
         assert_eq!(v5(&subject, "alice").say("dev-alice/x", "x"), 0x87);
     } else {
-        assert_eq!(answer.code, 1, "{answer:?}");
+        assert!(matches!(answer.code, 1 | 2), "{answer:?}");
     }
 }

@@ -8,11 +8,14 @@ use crate::support::{BOUND, Client, Connect, Publish};
 #[test]
 fn two_hundred_logins_of_one_user_leave_the_traffic_flowing() {
     let subject = gateway();
-    add_user(&subject, "fleet");
+    // A stored form of full strength.
+    subject
+        .command_with_input(&["user", "add", "fleet", "--password-stdin"], &format!("{PASSWORD}\n"))
+        .exits(0);
     acl(&subject, "allow guest all live/#");
     let mut live = subject.v5("live");
     live.subscribe("live/#", 1);
-    let port = subject.port;
+    let port = subject.port();
     let storm: Vec<_> = (0..200)
         .map(|n| {
             thread::spawn(move || {
@@ -42,7 +45,7 @@ fn two_hundred_logins_of_one_user_leave_the_traffic_flowing() {
 fn a_storm_of_wrong_passwords_keeps_no_right_one_out() {
     let subject = gateway();
     add_user(&subject, "alice");
-    let port = subject.port;
+    let port = subject.port();
     let storm: Vec<_> = (0..50)
         .map(|n| {
             thread::spawn(move || {

@@ -243,12 +243,13 @@ impl Client {
         self.next_id
     }
 
-    /// Publishes and completes the handshake; the reason code of the answer (0 where there is none).
+    /// Publishes and completes the handshake; the reason code of the answer (0 where there is none, and 0 for
+    /// "no matching subscribers", which is a success too).
     pub fn publish(&mut self, publish: Publish) -> u8 {
         let id = publish.id.unwrap_or_else(|| self.fresh_id());
         let publish = publish.id(id);
         self.send(&publish.encode(self.version));
-        match publish.qos {
+        let code = match publish.qos {
             0 => 0,
             1 => self.await_puback(id),
             _ => {
@@ -259,7 +260,8 @@ impl Client {
                 }
                 code
             }
-        }
+        };
+        if code == 0x10 { 0 } else { code }
     }
 
     /// Publishes text with QoS 1.

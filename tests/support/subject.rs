@@ -3,6 +3,7 @@
 //! `MQTT_TEST_SUBJECT` chooses it: `latchgate` (default) or `mosquitto`, which proves the tests themselves.
 //! A server that died, or that wrote of a panic, fails the test that used it.
 
+use std::cell::OnceCell;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
@@ -10,6 +11,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -105,56 +107,26 @@ impl Settings {
         self
     }
 
+    /// Makes the server and starts it.
     pub fn start(self) -> Subject {
-        // Another process may take the port between asking for it and using it: try again then.
-        let mut log = String::new();
-        for _ in 0..5 {
-            let mut subject = self.spawn();
-            let child = subject.child.as_mut().expect("it was just started");
-            let ready = eventually("the server accepts connections or ends", || {
-                let ended = child.try_wait().expect("ask for the server's status").is_some();
-                let accepts = || TcpStream::connect(("127.0.0.1", subject.port)).is_ok().then_some(true);
-                if ended { Some(false) } else { accepts() }
-            });
-            if ready {
-                return subject;
-            }
-            subject.child = None;
-            log = subject.log();
-        }
-        panic!("the server did not start in five attempts:\n{log}");
+        let subject = self.prepare();
+        subject.port();
+        subject
     }
 
-    fn spawn(&self) -> Subject {
+    /// Makes the server; it starts when its port is first asked for, so that commands given before the first
+    /// client are obeyed from the beginning.
+    pub fn prepare(self) -> Subject {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let port = free_port();
         let config = directory.path().join("server.conf");
-        let mut command = if is_mosquitto() {
-            std::fs::write(&config, self.mosquitto_conf(port)).expect("write the configuration");
-            let mut command = Command::new("mosquitto");
-            command.arg("-c").arg(&config);
-            command
-        } else {
-            std::fs::write(&config, self.toml(port)).expect("write the configuration");
-            if !self.nobody {
-                for filter in ["#", "$SYS/#"] {
-                    let arguments = ["--config", path_text(&config), "acl", "allow", "*", "all", filter];
-                    latchgate(directory.path(), &arguments, "").exits(0);
-                }
+        let subject = Subject { settings: self, config, running: OnceCell::new(), directory };
+        subject.configure(1);
+        if !is_mosquitto() && !subject.settings.nobody {
+            for filter in ["#", "$SYS/#", "$own/#"] {
+                subject.command(&["acl", "allow", "*", "all", filter]).exits(0);
             }
-            let mut command = Command::new(EXECUTABLE);
-            command.arg("--config").arg(&config).arg("run");
-            command
-        };
-        let log = File::create(directory.path().join("stderr")).expect("create the log file");
-        let child = command
-            .current_dir(directory.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("duplicate the log file"))
-            .stderr(log)
-            .spawn()
-            .unwrap_or_else(|e| panic!("{command:?} does not start ({e}): run tests/run once"));
-        Subject { port, config, child: Some(child), directory }
+        }
+        subject
     }
 
     fn toml(&self, port: u16) -> String {
@@ -188,9 +160,9 @@ impl Settings {
 }
 
 pub struct Subject {
-    pub port: u16,
+    settings: Settings,
     config: PathBuf,
-    child: Option<Child>,
+    running: OnceCell<(u16, Mutex<Option<Child>>)>,
     directory: TempDir,
 }
 
@@ -204,13 +176,65 @@ impl Subject {
         Settings::default()
     }
 
+    /// Where the server listens; starts it if it does not run yet.
+    pub fn port(&self) -> u16 {
+        self.running.get_or_init(|| self.run()).0
+    }
+
+    fn configure(&self, port: u16) {
+        let text = if is_mosquitto() { self.settings.mosquitto_conf(port) } else { self.settings.toml(port) };
+        std::fs::write(&self.config, text).expect("write the configuration");
+    }
+
+    fn run(&self) -> (u16, Mutex<Option<Child>>) {
+        // Another process may take the port between asking for it and using it: try again then.
+        for _ in 0..5 {
+            let port = free_port();
+            self.configure(port);
+            let mut child = self.spawn();
+            let ready = eventually("the server accepts connections or ends", || {
+                let ended = child.try_wait().expect("ask for the server's status").is_some();
+                let accepts = || TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(true);
+                if ended { Some(false) } else { accepts() }
+            });
+            if ready {
+                return (port, Mutex::new(Some(child)));
+            }
+        }
+        panic!("the server did not start in five attempts:\n{}", self.log());
+    }
+
+    fn spawn(&self) -> Child {
+        let mut command = if is_mosquitto() {
+            let mut command = Command::new("mosquitto");
+            command.arg("-c").arg(&self.config);
+            command
+        } else {
+            let mut command = Command::new(EXECUTABLE);
+            command.arg("--config").arg(&self.config).arg("run");
+            command
+        };
+        let log = File::create(self.directory.path().join("stderr")).expect("create the log file");
+        command
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("duplicate the log file"))
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|e| panic!("{command:?} does not start ({e}): run tests/run once"))
+    }
+
+    fn child(&self) -> &Mutex<Option<Child>> {
+        &self.running.get_or_init(|| self.run()).1
+    }
+
     /// Connects; the server must accept.
     pub fn accept(&self, connect: &Connect) -> Client {
         self.accept_with_connack(connect).0
     }
 
     pub fn accept_with_connack(&self, connect: &Connect) -> (Client, ConnAck) {
-        let (client, connack) = Client::connect(self.port, connect);
+        let (client, connack) = Client::connect(self.port(), connect);
         assert_eq!(connack.code, 0, "{connect:?} was refused with {:#04x}", connack.code);
         (client, connack)
     }
@@ -227,7 +251,7 @@ impl Subject {
 
     /// The server must refuse this CONNECT; the code of its CONNACK. The connection is then closed.
     pub fn refuse(&self, connect: &Connect) -> ConnAck {
-        let (mut client, connack) = Client::connect(self.port, connect);
+        let (mut client, connack) = Client::connect(self.port(), connect);
         assert_ne!(connack.code, 0, "{connect:?} was accepted");
         assert!(!connack.session_present, "a refusal says session present 0 [MQTT-3.2.2-6]");
         client.expect_closed();
@@ -264,27 +288,22 @@ impl Subject {
         std::fs::read_to_string(self.directory.path().join("stderr")).unwrap_or_default()
     }
 
-    pub fn process_id(&self) -> u32 {
-        self.child.as_ref().expect("the server runs").id()
-    }
-
     pub fn signal(&self, signal: Signal) {
-        let child = self.child.as_ref().expect("the server runs");
+        let child = self.child().lock();
+        let child = child.as_ref().expect("the server was not waited for");
         kill_process(Pid::from_child(child), signal).expect("signal the server");
     }
 
     /// Waits for the server to end by itself.
-    pub fn wait(&mut self) -> ExitStatus {
-        let child = self.child.as_mut().expect("the server runs");
-        let status = eventually("the server ends", || child.try_wait().expect("ask for the server's status"));
-        self.child = None;
-        status
+    pub fn wait(&self) -> ExitStatus {
+        let mut child = self.child().lock().take().expect("the server was not waited for");
+        eventually("the server ends", || child.try_wait().expect("ask for the server's status"))
     }
 }
 
 impl Drop for Subject {
     fn drop(&mut self) {
-        let Some(mut child) = self.child.take() else { return };
+        let Some(mut child) = self.running.get().and_then(|(_, child)| child.lock().take()) else { return };
         let died = child.try_wait().ok().flatten();
         if died.is_none() {
             let _ = kill_process(Pid::from_child(&child), Signal::TERM);

@@ -21,7 +21,7 @@ fn an_unknown_protocol_level_is_answered_with_unacceptable_version() {
     let subject = Subject::start();
     let mut bytes = Connect::v311("future").encode();
     bytes[8] = 6;
-    let mut client = Client::open(subject.port, Version::V311);
+    let mut client = Client::open(subject.port(), Version::V5);
     client.send(&bytes);
     match client.try_read() {
         // [MQTT-3.1.2-2]: 0x01 in the form of 3.1.1 or 0x84 in the form of v5, then close.
@@ -37,7 +37,7 @@ fn a_wrong_protocol_name_is_closed() {
     let subject = Subject::start();
     let mut bytes = Connect::v311("x").encode();
     bytes[4..8].copy_from_slice(b"HTTP");
-    let mut client = Client::open(subject.port, Version::V311);
+    let mut client = Client::open(subject.port(), Version::V311);
     client.send(&bytes);
     client.drain();
     subject.still_serves();
@@ -60,7 +60,7 @@ fn a_connack_as_first_packet_closes_that_socket_only() {
     for bytes in
         [frame(0x20, &[0, 0]), frame(0x20, &[0, 0, 0]), frame(0xB0, &[0, 1]), frame(0xB0, &[0, 1, 0, 0])]
     {
-        let mut client = Client::open(subject.port, Version::V5);
+        let mut client = Client::open(subject.port(), Version::V5);
         client.send(&bytes);
         client.drain();
     }
@@ -71,7 +71,7 @@ fn a_connack_as_first_packet_closes_that_socket_only() {
 fn any_packet_before_connect_closes_the_socket() {
     let subject = Subject::start();
     for kind in (0..=15).filter(|kind| *kind != 1) {
-        let mut client = Client::open(subject.port, Version::V5);
+        let mut client = Client::open(subject.port(), Version::V5);
         client.send(&frame(kind << 4 | u8::from(matches!(kind, 6 | 8 | 10)) << 1, &[0, 1, 0, 0]));
         client.drain();
     }
@@ -145,7 +145,7 @@ fn a_password_without_a_user_name_is_refused_before_v5() {
     let mut connect = Connect::v311("nameless");
     connect.password = Some(b"secret".to_vec());
     // [MQTT-3.1.2-22]: a protocol violation; the connection is closed.
-    let mut client = Client::open(subject.port, Version::V311);
+    let mut client = Client::open(subject.port(), Version::V311);
     client.send(&connect.encode());
     client.drain();
 }
@@ -153,7 +153,7 @@ fn a_password_without_a_user_name_is_refused_before_v5() {
 #[test]
 fn a_connect_that_arrives_byte_by_byte_is_served() {
     let subject = Subject::start();
-    let mut client = Client::open(subject.port, Version::V5);
+    let mut client = Client::open(subject.port(), Version::V5);
     for byte in Connect::v5("dribble").with(property::user_property("a", "b")).encode() {
         client.send(&[byte]);
     }
@@ -164,7 +164,7 @@ fn a_connect_that_arrives_byte_by_byte_is_served() {
 #[test]
 fn packets_sent_in_one_write_with_connect_are_all_answered() {
     let subject = Subject::start();
-    let mut client = Client::open(subject.port, Version::V311);
+    let mut client = Client::open(subject.port(), Version::V311);
     let mut bytes = Connect::v311("eager").encode();
     bytes.extend(crate::support::Subscribe::to("eager/#", 1).encode(Version::V311, 9));
     bytes.extend(crate::support::Publish::to("eager/x").payload("early").encode(Version::V311));

@@ -13,8 +13,8 @@ fn a_socket_that_never_connects_is_closed_in_time() {
     skip_for_mosquitto!("waits for its keep alive of 60 s");
     let subject = Subject::with().limit("connect_timeout", 1).start();
     let since = Instant::now();
-    let mut silent = Client::open(subject.port, Version::V5);
-    let mut halting = Client::open(subject.port, Version::V5);
+    let mut silent = Client::open(subject.port(), Version::V5);
+    let mut halting = Client::open(subject.port(), Version::V5);
     halting.send(&Connect::v5("halting").encode()[..7]);
     for client in [&mut silent, &mut halting] {
         client.expect_closed();
@@ -37,7 +37,7 @@ fn a_client_that_connects_in_time_is_not_bound_by_the_connect_timeout() {
 #[test]
 fn three_hundred_silent_sockets_keep_nobody_out() {
     let subject = Subject::start();
-    let silent: Vec<_> = (0..300).map(|_| Client::open(subject.port, Version::V5)).collect();
+    let silent: Vec<_> = (0..300).map(|_| Client::open(subject.port(), Version::V5)).collect();
     let since = Instant::now();
     for n in 0..20 {
         subject.v311(&format!("visitor{n}")).nothing_arrives();
@@ -74,7 +74,7 @@ fn the_packet_size_limit_is_told_in_connack() {
 #[test]
 fn a_connect_over_the_packet_size_is_closed_at_once() {
     let subject = Subject::with().limit("packet_size", 2000).start();
-    let mut client = Client::open(subject.port, Version::V5);
+    let mut client = Client::open(subject.port(), Version::V5);
     client.send(&[0x10, 0xFF, 0xFF, 0xFF, 0x7F]);
     match client.try_read() {
         Ok(Packet::ConnAck { code, .. }) => assert_eq!(code, 0x95),
@@ -91,12 +91,12 @@ fn the_connections_limit_refuses_the_next_and_frees_its_place() {
     let clients: Vec<_> = (0..3)
         .map(|n| {
             eventually("a place is free", || {
-                let (client, connack) = Client::connect(subject.port, &Connect::v5(&format!("c{n}")));
+                let (client, connack) = Client::connect(subject.port(), &Connect::v5(&format!("c{n}")));
                 (connack.code == 0).then_some(client)
             })
         })
         .collect();
-    let mut fourth = Client::open(subject.port, Version::V5);
+    let mut fourth = Client::open(subject.port(), Version::V5);
     fourth.send_anyway(&Connect::v5("fourth").encode());
     match fourth.try_read() {
         Ok(Packet::ConnAck { code, .. }) => assert!(matches!(code, 0x88 | 0x89 | 0x97 | 0x9F), "{code:#04x}"),
@@ -108,7 +108,7 @@ fn the_connections_limit_refuses_the_next_and_frees_its_place() {
         client.disconnect();
     }
     eventually("a place is free again", || {
-        let mut client = Client::open(subject.port, Version::V5);
+        let mut client = Client::open(subject.port(), Version::V5);
         client.send_anyway(&Connect::v5("fourth").encode());
         matches!(client.try_read(), Ok(Packet::ConnAck { code: 0, .. })).then_some(())
     });

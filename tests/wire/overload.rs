@@ -54,7 +54,7 @@ fn a_qos_1_subscriber_that_does_not_read_holds_up_nobody_for_ever() {
     stuck.subscribe("flood", 1);
     let mut lively = subject.v311("lively");
     lively.subscribe("other", 1);
-    let port = subject.port;
+    let port = subject.port();
     let flood = thread::spawn(move || {
         let (mut publisher, _) = Client::connect(port, &Connect::v311("flooder"));
         let writer = publisher.writer();
@@ -84,7 +84,7 @@ fn twenty_thousand_qos_1_messages_to_a_live_subscriber_all_arrive_in_order() {
     let subject = Subject::start();
     let mut subscriber = subject.v311("sub");
     subscriber.subscribe("a", 1);
-    let port = subject.port;
+    let port = subject.port();
     let publisher = thread::spawn(move || {
         let (mut publisher, _) = Client::connect(port, &Connect::v311("pub"));
         let (mut sent, mut acknowledged) = (0, 0);
@@ -115,7 +115,7 @@ fn a_live_qos_1_subscriber_that_pauses_reading_loses_nothing() {
     let subject = Subject::start();
     let mut subscriber = subject.v311("sub");
     subscriber.subscribe("a", 1);
-    let port = subject.port;
+    let port = subject.port();
     let publisher = thread::spawn(move || {
         let (mut publisher, _) = Client::connect(port, &Connect::v311("pub"));
         publisher.set_read_timeout(std::time::Duration::from_secs(60));
@@ -173,7 +173,7 @@ fn a_thousand_fresh_client_identifiers_come_and_go() {
 #[test]
 fn ten_publishers_and_ten_subscribers_lose_nothing() {
     let subject = Subject::start();
-    let port = subject.port;
+    let port = subject.port();
     let subscribers: Vec<_> = (0..10)
         .map(|n| {
             let mut client = subject.v311(&format!("sub{n}"));

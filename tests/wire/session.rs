@@ -256,7 +256,7 @@ fn sixty_takeovers_under_a_flood_leave_the_server_well_and_the_session_whole() {
     client.subscribe("flood", 1);
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let flood = {
-        let (port, stop) = (subject.port, stop.clone());
+        let (port, stop) = (subject.port(), stop.clone());
         thread::spawn(move || {
             let (mut publisher, _) = crate::support::Client::connect(port, &Connect::v311("flooder"));
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
@@ -289,7 +289,7 @@ fn sixty_takeovers_under_a_flood_leave_the_server_well_and_the_session_whole() {
 #[test]
 fn many_connections_of_one_client_identifier_at_once_leave_exactly_one() {
     let subject = Subject::start();
-    let port = subject.port;
+    let port = subject.port();
     let racers: Vec<_> = (0..20)
         .map(|_| {
             thread::spawn(move || {

@@ -200,7 +200,7 @@ fn the_will_of_a_subscriber_of_its_own_topic_reaches_the_others_only_once() {
 fn a_will_to_a_topic_with_wildcards_is_refused_at_connect() {
     let subject = Subject::start();
     for version in [Version::V311, Version::V5] {
-        let mut client = Client::open(subject.port, version);
+        let mut client = Client::open(subject.port(), version);
         client.send(&Connect::new(version, "hostile").will(Will::new("will/#", "x")).encode());
         match client.try_read() {
             Ok(crate::support::Packet::ConnAck { code, .. }) => assert_ne!(code, 0),
