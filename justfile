@@ -1,0 +1,31 @@
+# The everyday commands; `just` alone lists them.
+
+_default:
+    @just --list --unsorted
+
+# The newcomer's tour
+demo:
+    cargo run --release -- demo
+
+# Everything the core tests need, installed and run
+test *groups:
+    tests/run {{groups}}
+
+# The wire tests only; `just wire mosquitto` runs them against Mosquitto
+wire subject="latchgate" filter="":
+    MQTT_TEST_SUBJECT={{subject}} cargo test --test wire {{filter}}
+
+# What the machines complain about
+lint:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+    cargo deny check bans licenses sources
+    RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps
+
+# Format the code
+fmt:
+    cargo fmt
+
+# Load a broker: `just bench pairs --port 1883`
+bench *arguments:
+    cargo run --release -- bench {{arguments}}

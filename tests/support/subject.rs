@@ -1,0 +1,336 @@
+//! The server under test as a process of its own, on a free loopback port, stopped on drop.
+//!
+//! `MQTT_TEST_SUBJECT` chooses it: `latchgate` (default) or `mosquitto`, which proves the tests themselves.
+//! A server that died, or that wrote of a panic, fails the test that used it.
+
+use std::cell::OnceCell;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::client::{Client, ConnAck};
+use super::eventually;
+use super::packet::Connect;
+
+pub const EXECUTABLE: &str = env!("CARGO_BIN_EXE_latchgate");
+
+pub fn is_mosquitto() -> bool {
+    match std::env::var("MQTT_TEST_SUBJECT").as_deref() {
+        Ok("mosquitto") => true,
+        Ok("latchgate") | Err(_) => false,
+        Ok(other) => panic!("MQTT_TEST_SUBJECT is latchgate or mosquitto, not {other:?}"),
+    }
+}
+
+/// What a command of the executable answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Answer {
+    /// Fails unless the exit status is this one.
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "exit status; stdout:\n{}\nstderr:\n{}", self.out, self.err);
+        self
+    }
+}
+
+/// Runs the executable under test with `input` on its standard input.
+pub fn latchgate(directory: &Path, arguments: &[&str], input: &str) -> Answer {
+    let mut child = Command::new(EXECUTABLE)
+        .args(arguments)
+        .current_dir(directory)
+        .env_remove("LATCHGATE_CONFIG")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the executable starts");
+    // A command that does not read its input may have closed it already.
+    let _ = child.stdin.take().expect("stdin is piped").write_all(input.as_bytes());
+    let output = child.wait_with_output().expect("the command ends");
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!err.contains("panicked at"), "{arguments:?} panicked: {err}");
+    Answer {
+        code: output.status.code().expect("the command ends by itself"),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err,
+    }
+}
+
+/// A port that nobody listened on a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free loopback port").port()
+}
+
+/// Settings of the server, made before it starts.
+#[derive(Default)]
+pub struct Settings {
+    limits: Vec<(String, u64)>,
+    sections: String,
+    listener: String,
+    nobody: bool,
+}
+
+impl Settings {
+    /// A key of `[limits]`. Those that Mosquitto knows are translated for it.
+    pub fn limit(mut self, key: &str, value: u64) -> Self {
+        self.limits.push((key.into(), value));
+        self
+    }
+
+    /// More TOML at the end of the configuration (Latchgate only).
+    pub fn section(mut self, toml: &str) -> Self {
+        writeln!(self.sections, "{toml}").expect("a string grows");
+        self
+    }
+
+    /// The listener's lines after name and address; default `anonymous = "guest"` (Latchgate only).
+    pub fn listener(mut self, toml: &str) -> Self {
+        self.listener = toml.into();
+        self
+    }
+
+    /// Without the rules that permit everything to everyone (Latchgate only).
+    pub fn without_rules(mut self) -> Self {
+        self.nobody = true;
+        self
+    }
+
+    /// Makes the server and starts it.
+    pub fn start(self) -> Subject {
+        let subject = self.prepare();
+        subject.port();
+        subject
+    }
+
+    /// Makes the server; it starts when its port is first asked for, so that commands given before the first
+    /// client are obeyed from the beginning.
+    pub fn prepare(self) -> Subject {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let config = directory.path().join("server.conf");
+        let subject = Subject { settings: self, config, running: OnceCell::new(), directory };
+        subject.configure(1);
+        if !is_mosquitto() && !subject.settings.nobody {
+            for filter in ["#", "$SYS/#", "$own/#"] {
+                subject.command(&["acl", "allow", "*", "all", filter]).exits(0);
+            }
+        }
+        subject
+    }
+
+    fn toml(&self, port: u16) -> String {
+        let listener = if self.listener.is_empty() { "anonymous = \"guest\"" } else { &self.listener };
+        let mut text = format!(
+            "[gateway]\nstate = \"state\"\n\n[[listener]]\nname = \"plain\"\naddress = \"127.0.0.1:{port}\"\n\
+             {listener}\n\n[limits]\n"
+        );
+        for (key, value) in &self.limits {
+            writeln!(text, "{key} = {value}").expect("a string grows");
+        }
+        text + &self.sections
+    }
+
+    fn mosquitto_conf(&self, port: u16) -> String {
+        let mut text = format!(
+            "user root\nlog_dest stderr\nmax_queued_messages 0\nlistener {port} 127.0.0.1\nallow_anonymous true\n"
+        );
+        for (key, value) in &self.limits {
+            let name = match key.as_str() {
+                "connections" => "max_connections",
+                "packet_size" => "max_packet_size",
+                "inflight" => "max_inflight_messages",
+                "queued_messages" => "max_queued_messages",
+                _ => continue,
+            };
+            writeln!(text, "{name} {value}").expect("a string grows");
+        }
+        text
+    }
+}
+
+pub struct Subject {
+    settings: Settings,
+    config: PathBuf,
+    running: OnceCell<(u16, Mutex<Option<Child>>)>,
+    directory: TempDir,
+}
+
+impl Subject {
+    /// A server that permits everything to everyone.
+    pub fn start() -> Self {
+        Settings::default().start()
+    }
+
+    pub fn with() -> Settings {
+        Settings::default()
+    }
+
+    /// Where the server listens; starts it if it does not run yet.
+    pub fn port(&self) -> u16 {
+        self.running.get_or_init(|| self.run()).0
+    }
+
+    fn configure(&self, port: u16) {
+        let text = if is_mosquitto() { self.settings.mosquitto_conf(port) } else { self.settings.toml(port) };
+        std::fs::write(&self.config, text).expect("write the configuration");
+    }
+
+    fn run(&self) -> (u16, Mutex<Option<Child>>) {
+        // Another process may take the port between asking for it and using it: try again then.
+        for _ in 0..5 {
+            let port = free_port();
+            self.configure(port);
+            let mut child = self.spawn();
+            let ready = eventually("the server accepts connections or ends", || {
+                let ended = child.try_wait().expect("ask for the server's status").is_some();
+                let accepts = || TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(true);
+                if ended { Some(false) } else { accepts() }
+            });
+            if ready {
+                return (port, Mutex::new(Some(child)));
+            }
+        }
+        panic!("the server did not start in five attempts:\n{}", self.log());
+    }
+
+    fn spawn(&self) -> Child {
+        let mut command = if is_mosquitto() {
+            let mut command = Command::new("mosquitto");
+            command.arg("-c").arg(&self.config);
+            command
+        } else {
+            let mut command = Command::new(EXECUTABLE);
+            command.arg("--config").arg(&self.config).arg("run");
+            command
+        };
+        let log = File::create(self.directory.path().join("stderr")).expect("create the log file");
+        command
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("duplicate the log file"))
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|e| panic!("{command:?} does not start ({e}): run tests/run once"))
+    }
+
+    fn child(&self) -> &Mutex<Option<Child>> {
+        &self.running.get_or_init(|| self.run()).1
+    }
+
+    /// Connects; the server must accept.
+    pub fn accept(&self, connect: &Connect) -> Client {
+        self.accept_with_connack(connect).0
+    }
+
+    pub fn accept_with_connack(&self, connect: &Connect) -> (Client, ConnAck) {
+        let (client, connack) = Client::connect(self.port(), connect);
+        assert_eq!(connack.code, 0, "{connect:?} was refused with {:#04x}", connack.code);
+        (client, connack)
+    }
+
+    /// A clean 3.1.1 client.
+    pub fn v311(&self, client_id: &str) -> Client {
+        self.accept(&Connect::v311(client_id))
+    }
+
+    /// A clean v5 client.
+    pub fn v5(&self, client_id: &str) -> Client {
+        self.accept(&Connect::v5(client_id))
+    }
+
+    /// The server must refuse this CONNECT; the code of its CONNACK. The connection is then closed.
+    pub fn refuse(&self, connect: &Connect) -> ConnAck {
+        let (mut client, connack) = Client::connect(self.port(), connect);
+        assert_ne!(connack.code, 0, "{connect:?} was accepted");
+        assert!(!connack.session_present, "a refusal says session present 0 [MQTT-3.2.2-6]");
+        client.expect_closed();
+        connack
+    }
+
+    /// The server still serves somebody new.
+    pub fn still_serves(&self) {
+        let mut fresh = self.v311("still-serves");
+        fresh.nothing_arrives();
+        fresh.disconnect();
+    }
+
+    /// Runs a command of the executable on this server's configuration.
+    pub fn command(&self, arguments: &[&str]) -> Answer {
+        self.command_with_input(arguments, "")
+    }
+
+    pub fn command_with_input(&self, arguments: &[&str], input: &str) -> Answer {
+        let mut all = vec!["--config", path_text(&self.config)];
+        all.extend(arguments);
+        latchgate(self.directory.path(), &all, input)
+    }
+
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("stderr")).unwrap_or_default()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let child = self.child().lock();
+        let child = child.as_ref().expect("the server was not waited for");
+        kill_process(Pid::from_child(child), signal).expect("signal the server");
+    }
+
+    /// Waits for the server to end by itself.
+    pub fn wait(&self) -> ExitStatus {
+        let mut child = self.child().lock().take().expect("the server was not waited for");
+        eventually("the server ends", || child.try_wait().expect("ask for the server's status"))
+    }
+}
+
+impl Drop for Subject {
+    fn drop(&mut self) {
+        let Some(mut child) = self.running.get().and_then(|(_, child)| child.lock().take()) else { return };
+        let died = child.try_wait().ok().flatten();
+        if died.is_none() {
+            let _ = kill_process(Pid::from_child(&child), Signal::TERM);
+            let deadline = std::time::Instant::now() + super::BOUND;
+            while child.try_wait().ok().flatten().is_none() {
+                if std::time::Instant::now() > deadline {
+                    let _ = child.kill();
+                }
+                std::thread::park_timeout(std::time::Duration::from_millis(5));
+            }
+        }
+        let log = self.log();
+        if std::thread::panicking() {
+            eprintln!("--- the server's log ---\n{}", log_tail(self.directory.path()));
+            return;
+        }
+        assert!(died.is_none(), "the server ended during the test ({died:?}):\n{log}");
+        assert!(!log.contains("panicked at"), "the server panicked:\n{log}");
+    }
+}
+
+fn log_tail(directory: &Path) -> String {
+    let log = std::fs::read_to_string(directory.join("stderr")).unwrap_or_default();
+    let lines: Vec<_> = log.lines().collect();
+    lines[lines.len().saturating_sub(60)..].join("\n")
+}
+
+fn path_text(path: &Path) -> &str {
+    path.to_str().expect("a temporary directory has a name in UTF-8")
+}

@@ -1,0 +1,319 @@
+//! Sessions: what is kept for a client that is away, for how long, and who may take it over.
+
+use std::thread;
+
+use crate::support::packet::{PUBACK, PUBCOMP, PUBREC, VERSIONS, ack, disconnect_v5};
+use crate::support::{Connect, Packet, Publish, Subject, Version, eventually, property};
+
+#[test]
+fn session_present_tells_whether_the_session_was_kept() {
+    let subject = Subject::start();
+    for version in [Version::V311, Version::V5] {
+        let keep = Connect::new(version, "keeper").keep_session();
+        for expected in [false, true, true] {
+            let (client, connack) = subject.accept_with_connack(&keep);
+            assert_eq!(connack.session_present, expected, "{version:?}");
+            client.disconnect();
+        }
+        let (client, connack) = subject.accept_with_connack(&Connect::new(version, "keeper"));
+        assert!(!connack.session_present, "a clean start discards the session");
+        client.disconnect();
+        let (client, connack) = subject.accept_with_connack(&keep);
+        assert!(!connack.session_present, "and nothing of it comes back");
+        client.disconnect();
+        subject.accept(&Connect::new(version, "keeper")).disconnect();
+    }
+}
+
+#[test]
+fn a_kept_session_keeps_its_subscriptions() {
+    let subject = Subject::start();
+    for version in VERSIONS {
+        let keep = Connect::new(version, "keeper").keep_session();
+        let mut client = subject.accept(&keep);
+        client.subscribe("kept/#", 1);
+        client.disconnect();
+        let mut client = subject.accept(&keep);
+        client.say("kept/x", "still");
+        assert_eq!(client.receive().text(), "still");
+        client.disconnect();
+        let mut clean = subject.accept(&Connect::new(version, "keeper"));
+        clean.say("kept/x", "nobody");
+        clean.nothing_arrives();
+        clean.disconnect();
+    }
+}
+
+#[test]
+fn v5_clean_start_with_an_expiry_keeps_the_session() {
+    let subject = Subject::start();
+    let (mut client, connack) =
+        subject.accept_with_connack(&Connect::v5("x").with(property::session_expiry(600)));
+    assert!(!connack.session_present);
+    client.subscribe("a", 1);
+    client.disconnect();
+    subject.v311("pub").say("a", "waiting");
+    let (mut client, connack) = subject.accept_with_connack(&Connect::v5("x").keep_session());
+    assert!(connack.session_present);
+    assert_eq!(client.receive().text(), "waiting");
+}
+
+#[test]
+fn v5_clean_start_0_without_an_expiry_keeps_nothing() {
+    let subject = Subject::start();
+    let mut client = subject.accept(&Connect::v5("x").clean(false));
+    client.subscribe("a", 1);
+    client.disconnect();
+    subject.v311("pub").say("a", "lost");
+    let (mut client, connack) = subject.accept_with_connack(&Connect::v5("x").clean(false));
+    assert!(!connack.session_present);
+    client.nothing_arrives();
+}
+
+#[test]
+fn a_v5_session_ends_when_its_expiry_has_passed() {
+    let subject = Subject::start();
+    let mut client = subject.accept(&Connect::v5("x").clean(false).with(property::session_expiry(1)));
+    client.subscribe("a", 1);
+    client.disconnect();
+    // Looking would resume it: watch instead for the end of a session that carries a delayed will.
+    let mut watcher = subject.v5("watcher");
+    watcher.subscribe("will", 0);
+    let will = crate::support::Will::new("will", "y ended").with(property::will_delay(600));
+    let other = Connect::v5("y").clean(false).with(property::session_expiry(2)).will(will);
+    subject.accept(&other).drop_connection();
+    assert_eq!(watcher.receive().text(), "y ended");
+    let (mut client, connack) = subject.accept_with_connack(&Connect::v5("x").keep_session());
+    assert!(!connack.session_present);
+    client.nothing_arrives();
+}
+
+#[test]
+fn the_expiry_can_be_changed_by_disconnect_but_not_raised_from_0() {
+    let subject = Subject::start();
+    let mut client = subject.accept(&Connect::v5("x").with(property::session_expiry(600)));
+    client.send(&disconnect_v5(0, &[property::session_expiry(0)]));
+    client.drain();
+    let (client, connack) = subject.accept_with_connack(&Connect::v5("x").clean(false));
+    assert!(!connack.session_present, "ended at the disconnect");
+    let mut client = client;
+    client.send(&disconnect_v5(0, &[property::session_expiry(600)]));
+    // [MQTT-3.14.2.2.2]: a protocol error.
+    client.drain();
+    let (_, connack) = subject.accept_with_connack(&Connect::v5("x").clean(false));
+    assert!(!connack.session_present);
+}
+
+#[test]
+fn a_client_that_is_away_gets_its_qos_1_and_2_messages_in_order() {
+    let subject = Subject::start();
+    for version in VERSIONS {
+        let keep = Connect::new(version, "away").keep_session();
+        let mut client = subject.accept(&keep);
+        client.subscribe("a", 2);
+        client.disconnect();
+        let mut publisher = subject.v311("pub");
+        for n in 0..50u8 {
+            publisher.publish(Publish::to("a").qos(1 + n % 2).payload(n.to_string()));
+        }
+        let mut client = subject.accept(&keep);
+        let expected: Vec<_> = (0..50).map(|n| n.to_string()).collect();
+        assert_eq!(client.receive_texts(50), expected);
+        client.nothing_arrives();
+        client.disconnect();
+        subject.accept(&Connect::new(version, "away")).disconnect();
+    }
+}
+
+#[test]
+fn five_thousand_qos_1_messages_wait_for_a_client_that_is_away() {
+    let subject = Subject::start();
+    let keep = Connect::v311("away").keep_session();
+    let mut client = subject.accept(&keep);
+    client.subscribe("a", 1);
+    client.disconnect();
+    let mut publisher = subject.v311("pub");
+    for batch in 0..50u16 {
+        let mut bytes = Vec::new();
+        for n in batch * 100..batch * 100 + 100 {
+            bytes.extend(Publish::to("a").qos(1).id(n + 1).payload(n.to_string()).encode(Version::V311));
+        }
+        publisher.send(&bytes);
+        for n in batch * 100..batch * 100 + 100 {
+            publisher.await_puback(n + 1);
+        }
+    }
+    let mut client = subject.accept(&keep);
+    let received = client.receive_texts(5000);
+    assert!(received.iter().enumerate().all(|(n, text)| *text == n.to_string()));
+    client.nothing_arrives();
+}
+
+#[test]
+fn unacknowledged_messages_come_again_with_dup_in_their_order() {
+    let subject = Subject::start();
+    for version in VERSIONS {
+        let keep = Connect::new(version, "again").keep_session();
+        let mut client = subject.accept(&keep);
+        client.subscribe("a", 1);
+        let mut publisher = subject.v311("pub");
+        for n in 0..5 {
+            publisher.say("a", &n.to_string());
+        }
+        let first: Vec<_> = (0..5).map(|_| client.expect_publish()).collect();
+        client.send(&ack(PUBACK, first[2].id.unwrap()));
+        client.ping();
+        client.drop_connection();
+        publisher.say("a", "5");
+        let mut client = subject.accept(&keep);
+        for n in [0, 1, 3, 4] {
+            let message = client.expect_publish();
+            assert_eq!((message.text(), message.id), (n.to_string().as_str(), first[n].id));
+            assert!(message.dup, "{version:?} {message:?}");
+            client.acknowledge(&message);
+        }
+        let message = client.receive();
+        assert_eq!(message.text(), "5");
+        client.nothing_arrives();
+        client.disconnect();
+        subject.accept(&Connect::new(version, "again")).disconnect();
+    }
+}
+
+#[test]
+fn an_outgoing_qos_2_exchange_is_resumed_where_it_stood() {
+    let subject = Subject::start();
+    for version in VERSIONS {
+        let keep = Connect::new(version, "again").keep_session();
+        let mut client = subject.accept(&keep);
+        client.subscribe("a", 2);
+        let mut publisher = subject.v311("pub");
+        publisher.publish(Publish::to("a").qos(2).payload("unanswered"));
+        publisher.publish(Publish::to("a").qos(2).payload("received"));
+        let unanswered = client.expect_publish();
+        let received = client.expect_publish();
+        client.send(&ack(PUBREC, received.id.unwrap()));
+        client.await_pubrel(received.id.unwrap());
+        client.drop_connection();
+        let mut client = subject.accept(&keep);
+        let (mut publishes, mut releases) = (Vec::new(), Vec::new());
+        for _ in 0..2 {
+            match client.read() {
+                Packet::Publish(message) => publishes.push(message),
+                Packet::PubRel { id, .. } => releases.push(id),
+                other => panic!("expected PUBLISH or PUBREL, got {other:?}"),
+            }
+        }
+        assert_eq!(releases, [received.id.unwrap()], "only PUBREL for the one that was received");
+        client.send(&ack(PUBCOMP, releases[0]));
+        assert_eq!((publishes[0].text(), publishes[0].id), ("unanswered", unanswered.id));
+        assert!(publishes[0].dup);
+        client.acknowledge(&publishes[0]);
+        client.nothing_arrives();
+        client.disconnect();
+        subject.accept(&Connect::new(version, "again")).disconnect();
+    }
+}
+
+#[test]
+fn a_takeover_disconnects_the_old_connection_and_keeps_the_session() {
+    let subject = Subject::start();
+    for version in VERSIONS {
+        let keep = Connect::new(version, "twin").keep_session();
+        let mut old = subject.accept(&keep);
+        old.subscribe("twin", 1);
+        let mut new = subject.accept(&keep);
+        old.expect_disconnect(0x8E);
+        new.say("twin", "mine");
+        assert_eq!(new.receive().text(), "mine");
+        new.disconnect();
+        subject.accept(&Connect::new(version, "twin")).disconnect();
+    }
+}
+
+#[test]
+fn a_session_can_be_resumed_in_another_protocol_version() {
+    let subject = Subject::start();
+    let mut client = subject.accept(&Connect::v311("traveller").keep_session());
+    client.subscribe("a", 1);
+    client.disconnect();
+    let with_properties = Publish::to("a").qos(1).payload("x").with(property::user_property("k", "v"));
+    subject.v5("pub").publish(with_properties.clone());
+    let (mut client, connack) = subject.accept_with_connack(&Connect::v5("traveller").keep_session());
+    assert!(connack.session_present);
+    assert_eq!(client.receive().text(), "x");
+    client.disconnect();
+    subject.v5("pub").publish(with_properties);
+    let mut client = subject.accept(&Connect::v311("traveller").keep_session());
+    assert_eq!(client.receive().text(), "x");
+}
+
+#[test]
+fn sixty_takeovers_under_a_flood_leave_the_server_well_and_the_session_whole() {
+    let subject = Subject::start();
+    let keep = Connect::v311("contested").keep_session();
+    let mut client = subject.accept(&keep);
+    client.subscribe("flood", 1);
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let flood = {
+        let (port, stop) = (subject.port(), stop.clone());
+        thread::spawn(move || {
+            let (mut publisher, _) = crate::support::Client::connect(port, &Connect::v311("flooder"));
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                for _ in 0..20 {
+                    publisher.publish(Publish::to("flood").payload(vec![b'x'; 100]));
+                }
+                publisher.say("flood", "x");
+            }
+        })
+    };
+    for round in 0..60 {
+        let mut next = subject.accept(&keep);
+        if round % 2 == 0 {
+            // Half of them take something of the flood before they are taken over.
+            let message = next.expect_publish();
+            next.acknowledge(&message);
+        }
+        client = next;
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    flood.join().expect("the publisher was never disturbed");
+    client.disconnect();
+    let (client, connack) = subject.accept_with_connack(&keep);
+    assert!(connack.session_present);
+    client.drop_connection();
+    subject.accept(&Connect::v311("contested")).disconnect();
+    subject.still_serves();
+}
+
+#[test]
+fn many_connections_of_one_client_identifier_at_once_leave_exactly_one() {
+    let subject = Subject::start();
+    let port = subject.port();
+    let racers: Vec<_> = (0..20)
+        .map(|_| {
+            thread::spawn(move || {
+                let mut client = crate::support::Client::open(port, Version::V311);
+                client.client_id = "race".into();
+                client.send_anyway(&Connect::v311("race").encode());
+                client
+            })
+        })
+        .collect();
+    let mut racers: Vec<_> = racers.into_iter().map(|racer| racer.join().expect("it connects")).collect();
+    let survivors = eventually("one of twenty is left", || {
+        racers.retain_mut(|client| {
+            client.set_read_timeout(std::time::Duration::from_millis(20));
+            loop {
+                match client.try_read() {
+                    Ok(_) => {}
+                    Err(gone) => return gone == crate::support::Gone::TimedOut,
+                }
+            }
+        });
+        (racers.len() <= 1).then_some(racers.len())
+    });
+    assert_eq!(survivors, 1);
+    racers[0].set_read_timeout(crate::support::BOUND);
+    racers[0].nothing_arrives();
+}
