@@ -84,7 +84,7 @@ where
         if !self.limits.admits_topic(topic) {
             return self.refuse_topic(&publish);
         }
-        let now = Instant::now();
+        let now = self.now;
         let author = self.gate.identity().clone();
         let make = |topic: &Arc<str>| Message {
             topic: topic.clone(),
