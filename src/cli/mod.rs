@@ -5,6 +5,7 @@
 #![warn(clippy::print_stdout)] // `output::stdout` knows a closed pipe, `println!` panics on it
 
 mod acl;
+mod bench;
 mod check;
 mod completions;
 mod console;
@@ -65,6 +66,7 @@ enum Command {
     /// Rules; a running gateway obeys a change within a second
     #[command(subcommand)]
     Acl(acl::AclCommand),
+    Bench(bench::BenchArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -83,6 +85,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 acl::decide(accounts, &question, &gateway::policy_settings(&config))
             })
         }
+        Command::Bench(args) => bench::run(args),
         Command::Check(args) => check::run(args, &context),
         Command::Completions(args) => completions::run(args, command()),
         Command::Man(args) => man::run(args, command()),
