@@ -4,7 +4,7 @@
 use std::{
     cmp::Reverse,
     collections::BinaryHeap,
-    sync::{Arc, Weak, atomic::Ordering},
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
@@ -50,9 +50,19 @@ impl Deadlines {
     /// Has `seat` looked at when its next deadline comes.
     pub fn park(&self, seat: &Arc<Seat>, parked: &Parked) {
         let will = parked.will.as_ref().map(|(at, _)| *at);
-        let Some(at) = parked.ends.into_iter().chain(will).min() else { return };
-        self.heap.lock().push(Due(Reverse(at), Arc::downgrade(seat)));
-        self.sooner.notify_one();
+        if let Some(at) = parked.ends.into_iter().chain(will).min() {
+            self.look_at(seat, at);
+        }
+    }
+
+    /// Has `seat` looked at no later than `at`. One that comes and goes has one entry, not one for each time.
+    pub fn look_at(&self, seat: &Arc<Seat>, at: Instant) {
+        let mut scheduled = seat.scheduled.lock();
+        if scheduled.is_none_or(|earlier| at < earlier) {
+            *scheduled = Some(at);
+            self.heap.lock().push(Due(Reverse(at), Arc::downgrade(seat)));
+            self.sooner.notify_one();
+        }
     }
 
     fn next(&self) -> Option<Instant> {
@@ -79,6 +89,7 @@ impl Broker {
             let now = Instant::now();
             while let Some(seat) = self.deadlines.due(now) {
                 if let Some(seat) = seat.upgrade() {
+                    *seat.scheduled.lock() = None;
                     self.fall_due(&seat, now);
                 }
             }
@@ -91,8 +102,7 @@ impl Broker {
 
     fn fall_due(&self, seat: &Arc<Seat>, now: Instant) {
         // Whoever holds the session has made its deadlines void, or will park it anew.
-        let Ok(session) = seat.session.clone().try_lock_owned() else { return };
-        let turn = seat.outbox.turn.load(Ordering::Acquire);
+        let Ok(mut session) = seat.session.clone().try_lock_owned() else { return };
         let (will, ended) = {
             let mut parked = seat.parked.lock();
             let due = parked.will.as_ref().is_some_and(|(at, _)| *at <= now);
@@ -102,8 +112,8 @@ impl Broker {
         if let Some((_, will)) = will {
             will.fire(self, seat.outbox.key, now);
         }
-        if ended {
-            self.end_session(seat, turn, session);
+        if ended || seat.is_abandoned() {
+            self.forget(seat, &mut session);
         } else {
             self.deadlines.park(seat, &seat.parked.lock());
         }

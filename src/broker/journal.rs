@@ -92,7 +92,9 @@ pub trait Journal: Send + Sync + 'static {
 }
 
 /// The wait for a commit. An acknowledgement is sent only after its ticket is done: it is a promise.
-pub struct Ticket(Option<Pin<Box<dyn Future<Output = Result<(), JournalError>> + Send>>>);
+pub struct Ticket(Option<Wait>);
+
+type Wait = Pin<Box<dyn Future<Output = Result<(), JournalError>> + Send>>;
 
 impl Ticket {
     /// A ticket that is done.

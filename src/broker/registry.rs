@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Instant,
 };
@@ -18,7 +18,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::session::Session;
 
-use super::{message::Candidate, outbox::Outbox, will::DelayedWill};
+use super::{broker::Broker, message::Candidate, outbox::Outbox, will::DelayedWill};
 
 /// A session's place in the registry.
 #[derive(Debug)]
@@ -29,6 +29,10 @@ pub(super) struct Seat {
     pub session: Arc<tokio::sync::Mutex<Session<Candidate>>>,
     /// What is to happen while nobody is connected.
     pub parked: Mutex<Parked>,
+    /// When the janitor will look at it, if it will.
+    pub scheduled: Mutex<Option<Instant>>,
+    /// Claims that have neither got the session nor been given up. Changed under the registry's lock.
+    claims: AtomicUsize,
 }
 
 /// Deadlines of a session without a connection.
@@ -40,6 +44,33 @@ pub(super) struct Parked {
     pub will: Option<(Instant, DelayedWill)>,
 }
 
+impl Claim<'_> {
+    /// Waits for the session. Until then the claim can be dropped without harm.
+    pub async fn session(&self) -> OwnedMutexGuard<Session<Candidate>> {
+        self.seat.session.clone().lock_owned().await
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let claims = {
+            let _seats = self.broker.registry.seats.lock();
+            self.seat.claims.fetch_sub(1, Ordering::AcqRel) - 1
+        };
+        // If it was given up, perhaps nobody is left to take the seat out.
+        if claims == 0 && !self.seat.outbox.is_online() {
+            self.broker.deadlines.look_at(&self.seat, Instant::now());
+        }
+    }
+}
+
+impl Seat {
+    /// Whether it holds nothing and nobody wants it.
+    pub fn is_abandoned(&self) -> bool {
+        !self.parked.lock().kept && self.claims.load(Ordering::Acquire) == 0
+    }
+}
+
 impl Parked {
     /// Whether there is a session to go on with.
     pub fn is_kept(&self) -> bool {
@@ -47,9 +78,9 @@ impl Parked {
     }
 }
 
-/// A claimed session.
-#[derive(Debug)]
-pub(super) struct Claim {
+/// A claim on a session, until it is got or given up.
+pub(super) struct Claim<'a> {
+    broker: &'a Broker,
     pub seat: Arc<Seat>,
     /// This claim's number; when the seat's is another, a later claim waits.
     pub turn: u64,
@@ -80,21 +111,23 @@ impl Registry {
 
     /// Claims the session of `client_id` for `owner`, asking whoever holds it to step down [MQTT-3.1.4-3].
     /// The bounds are those of its queue, should it be new.
-    pub fn claim(
+    pub fn claim<'a>(
         &self,
+        broker: &'a Broker,
         client_id: &Arc<str>,
         owner: &Arc<str>,
         max_messages: usize,
         max_bytes: usize,
-    ) -> Result<Claim, ClaimError> {
+    ) -> Result<Claim<'a>, ClaimError> {
         let mut seats = self.seats.lock();
         if let Some(seat) = seats.get(client_id) {
             if *seat.owner.lock() != *owner && seat.outbox.is_online() {
                 return Err(ClaimError::AnotherUser);
             }
             let turn = seat.outbox.turn.fetch_add(1, Ordering::AcqRel) + 1;
+            seat.claims.fetch_add(1, Ordering::AcqRel);
             seat.outbox.bell.wake();
-            return Ok(Claim { seat: seat.clone(), turn, existed: true });
+            return Ok(Claim { broker, seat: seat.clone(), turn, existed: true });
         }
         if seats.len() >= self.max_sessions {
             return Err(ClaimError::Full);
@@ -105,28 +138,25 @@ impl Registry {
             owner: Mutex::new(owner.clone()),
             session: Arc::default(),
             parked: Mutex::default(),
+            scheduled: Mutex::default(),
+            claims: AtomicUsize::new(1),
         });
         seats.insert(client_id.clone(), seat.clone());
-        Ok(Claim { seat, turn: 0, existed: false })
+        Ok(Claim { broker, seat, turn: 0, existed: false })
     }
 
-    /// Takes a seat out, unless somebody has claimed it after `turn`. The caller holds the session.
-    pub fn release(
-        &self,
-        seat: &Arc<Seat>,
-        turn: u64,
-        _session: &OwnedMutexGuard<Session<Candidate>>,
-    ) -> bool {
+    /// Takes a seat out, unless somebody claims it. The caller holds the session, and has emptied it.
+    pub fn release(&self, seat: &Arc<Seat>, _session: &OwnedMutexGuard<Session<Candidate>>) {
         let mut seats = self.seats.lock();
-        let mine = seat.outbox.turn.load(Ordering::Acquire) == turn
-            && seats.get(&seat.outbox.client_id).is_some_and(|there| Arc::ptr_eq(there, seat));
-        if mine {
-            seats.remove(&seat.outbox.client_id);
-            if seats.capacity() > 1024 && seats.len() < seats.capacity() / 8 {
-                seats.shrink_to_fit();
-            }
+        if seat.claims.load(Ordering::Acquire) > 0 {
+            return;
         }
-        mine
+        if seats.get(&seat.outbox.client_id).is_some_and(|there| Arc::ptr_eq(there, seat)) {
+            seats.remove(&seat.outbox.client_id);
+        }
+        if seats.capacity() > 1024 && seats.len() < seats.capacity() / 8 {
+            seats.shrink_to_fit();
+        }
     }
 
     /// Every seat there is now.

@@ -6,14 +6,18 @@
 
 mod acl;
 mod check;
+mod client;
 mod completions;
 mod console;
 mod context;
+mod demo;
 mod hash;
 mod man;
 mod output;
+mod publish;
 mod role;
 mod run;
+mod subscribe;
 mod user;
 
 use std::path::PathBuf;
@@ -53,8 +57,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::DemoArgs),
     Run(run::RunArgs),
     Check(check::CheckArgs),
+    Pub(publish::PublishArgs),
+    Sub(subscribe::SubscribeArgs),
     Hash(hash::HashArgs),
     /// Accounts; a running gateway obeys a change within a second
     #[command(subcommand)]
@@ -73,6 +80,7 @@ enum Command {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let context = Context::new(cli.config);
     match cli.command {
+        Command::Demo(args) => demo::run(args),
         Command::Run(args) => run::run(args, &context),
         Command::Hash(args) => hash::run(args),
         Command::User(command) => user::run(command, &context.state_dir()?),
@@ -83,6 +91,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 acl::decide(accounts, &question, &gateway::policy_settings(&config))
             })
         }
+        Command::Pub(args) => publish::run(args),
+        Command::Sub(args) => subscribe::run(args),
         Command::Check(args) => check::run(args, &context),
         Command::Completions(args) => completions::run(args, command()),
         Command::Man(args) => man::run(args, command()),
@@ -93,10 +103,6 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 fn command() -> clap::Command {
     Cli::command()
 }
-
-pub mod client;
-pub mod publish;
-pub mod subscribe;
 
 /// Runs the command line and returns the exit status of the interface: 0 done, 1 failed, 2 bad usage or
 /// configuration, 3 the answer is no.

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::client::{Client, ConnectionArgs, parse_qos, parse_topic};
+use crate::cli::context::BadUsage;
 use crate::mqtt::{Properties, Property, QoS};
 
 /// Publishes a message and waits until the server has acknowledged it.
@@ -157,7 +158,13 @@ fn parse_properties(words: &[String]) -> anyhow::Result<Properties<'_>> {
                 parse_topic(topic).map_err(|error| anyhow::anyhow!("-D publish response-topic: {error}"))?;
                 Property::ResponseTopic(topic)
             }
-            _ => anyhow::bail!("-D publish {name}: known are user-property, message-expiry-interval, content-type, response-topic"),
+            _ => {
+                return Err(BadUsage(format!(
+                    "-D publish {name}: known are user-property, message-expiry-interval, content-type, \
+                     response-topic"
+                ))
+                .into());
+            }
         });
     }
     Ok(properties)

@@ -24,10 +24,13 @@ impl Watch {
     }
 }
 
+/// A user name and the watch of one of its sessions.
+type Present = (Arc<str>, Arc<Watch>);
+
 /// Everyone who is connected.
 #[derive(Debug, Default)]
 pub(super) struct Live {
-    sessions: Mutex<AHashMap<u64, (Arc<str>, Arc<Watch>)>>,
+    sessions: Mutex<AHashMap<u64, Present>>,
     next: AtomicU64,
 }
 

@@ -14,6 +14,7 @@ mod gate;
 mod identity;
 mod live;
 mod permit;
+#[expect(clippy::module_inception, reason = "a file is named for its main type")]
 mod policy;
 
 pub use audit::Audit;

@@ -308,10 +308,8 @@ mod tests {
                         open.retain(|(other, _)| *other != id);
                     }
                     (3, Some((id, true))) => prop_assert!(window.pubrec(id, false).is_ok()),
-                    (4, Some((id, true))) => {
-                        if window.pubcomp(id).is_ok() {
-                            open.retain(|(other, _)| *other != id);
-                        }
+                    (4, Some((id, true))) if window.pubcomp(id).is_ok() => {
+                        open.retain(|(other, _)| *other != id);
                     }
                     (5, _) => {
                         limit = pick % 10 + 1;

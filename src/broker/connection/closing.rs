@@ -1,11 +1,11 @@
 //! The end of a connection: what the client is told, its will, and what becomes of its session.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::broker::{
@@ -23,6 +23,8 @@ use super::{Connection, End};
 
 /// How long the last bytes may take to be written.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long what the client still sends is read and thrown away.
+const LINGER: Duration = Duration::from_secs(1);
 
 impl<S> Connection<S>
 where
@@ -35,15 +37,18 @@ where
         self.publisher.wake();
         self.say_goodbye(&end);
         self.put_away(&end);
-        self.broker.left();
-        let Connection { mut writer, mut stream, session, .. } = self;
+        let Connection { broker, mut writer, mut stream, session, gate, .. } = self;
         // The next connection of this client need not wait for our last words.
-        drop(session);
+        drop((session, gate));
         let _ = tokio::time::timeout(LAST_WORDS, async {
             std::future::poll_fn(|cx| writer.output.poll_write(&mut stream, cx)).await?;
             stream.shutdown().await
         })
         .await;
+        broker.left();
+        if !matches!(end, End::Client { .. } | End::Lost(_)) {
+            linger(&mut stream).await;
+        }
     }
 
     /// DISCONNECT with its reason, where the version knows it and the socket may still take it.
@@ -69,6 +74,7 @@ where
     fn put_away(&mut self, end: &End) {
         let now = Instant::now();
         self.seat.outbox.put_back(&mut self.ready);
+        self.seat.outbox.put_back(&mut self.stored);
         let ends = self.session.expiry == 0;
         let will = match end {
             // [MQTT-3.14.4-3]
@@ -76,11 +82,7 @@ where
             _ => self.will.take(),
         };
         let delayed = will.and_then(|will| self.fire_or_delay(will, ends, now));
-        if ends {
-            self.broker.forget(&self.seat, self.turn, &mut self.session);
-        } else {
-            self.broker.park(&self.seat, &self.session, &self.gate, delayed, now);
-        }
+        self.broker.put_down(&self.seat, &mut self.session, &self.gate, delayed, now);
     }
 
     /// Publishes the will now, unless it is to wait for its delay or the session's end, whichever is first
@@ -93,6 +95,17 @@ where
         }
         Some((now + Duration::from_secs(u64::from(delay)), will))
     }
+}
+
+/// Reads what the client still sends, for a short while: closing a socket with unread bytes resets it, and the
+/// client would lose the reason it was told.
+pub(super) async fn linger<S>(stream: &mut S)
+where
+    S: AsyncRead + Unpin,
+{
+    let mut bytes = [0; 1024];
+    let until_closed = async { while let Ok(1..) = stream.read(&mut bytes).await {} };
+    let _ = tokio::time::timeout(LINGER, until_closed).await;
 }
 
 impl Broker {
@@ -120,7 +133,22 @@ impl Broker {
         present
     }
 
-    /// Parks a session that outlives its connection.
+    /// Leaves a session without a connection: it is parked if it outlives the connection, else it ends.
+    pub(super) fn put_down(
+        &self,
+        seat: &Arc<Seat>,
+        session: &mut OwnedMutexGuard<Session<Candidate>>,
+        gate: &Gate,
+        will: Option<(Instant, Will)>,
+        now: Instant,
+    ) {
+        if session.expiry == 0 {
+            self.forget(seat, session);
+        } else {
+            self.park(seat, session, gate, will, now);
+        }
+    }
+
     fn park(
         &self,
         seat: &Arc<Seat>,
@@ -149,24 +177,16 @@ impl Broker {
         self.deadlines.park(seat, &parked);
     }
 
-    /// Ends a session whose connection is gone.
-    fn forget(&self, seat: &Arc<Seat>, turn: u64, session: &mut OwnedMutexGuard<Session<Candidate>>) {
-        seat.outbox.set_state(false, false);
-        self.wipe(seat, session);
-        self.registry.release(seat, turn, session);
-    }
-
-    /// Ends a parked session whose time is over.
-    pub(in crate::broker) fn end_session(
+    /// Ends a session whose connection is gone, or whose time is over.
+    pub(in crate::broker) fn forget(
         &self,
         seat: &Arc<Seat>,
-        turn: u64,
-        mut session: OwnedMutexGuard<Session<Candidate>>,
+        session: &mut OwnedMutexGuard<Session<Candidate>>,
     ) {
-        if seat.outbox.turn.load(Ordering::Acquire) == turn {
-            seat.parked.lock().kept = false;
-            self.forget(seat, turn, &mut session);
-        }
+        seat.outbox.set_state(false, false);
+        seat.parked.lock().kept = false;
+        self.wipe(seat, session);
+        self.registry.release(seat, session);
     }
 
     /// Empties a session: subscriptions, queue, window. Messages of share groups go to other members.

@@ -29,6 +29,7 @@ use crate::session::{Aliases, Session};
 
 use super::{
     Client, Connection, Door, Limits,
+    closing::linger,
     input::Input,
     limits::{CONNECT_SIZE, TOPIC_ALIASES},
     output::Output,
@@ -78,36 +79,34 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let Door { address, listener, anonymous, limits, mut evicted } = door;
-    let mut input = Input::default();
-    let read = async {
-        tokio::select! {
-            request = timeout(limits.connect_timeout, read_connect(stream, &mut input)) => request.ok()?,
-            _ = &mut evicted => {
-                broker.counters.drop_one(Dropped::Pending);
-                None
-            }
-        }
+    let admit = async {
+        let mut input = Input::default();
+        let request = timeout(limits.connect_timeout, read_connect(stream, &mut input)).await.ok()??;
+        let request = match request {
+            Ok(request) => request,
+            Err(refusal) => return Some(Err(refusal)),
+        };
+        let version = request.version;
+        let entering = enter(broker, request, input, address, listener, anonymous, &limits);
+        let busy = |_| Err(refuse(version, ReasonCode::ServerBusy, "the server is busy"));
+        Some(timeout(limits.connect_timeout, entering).await.unwrap_or_else(busy))
     };
-    let outcome = match read.await {
-        None => {
-            tracing::debug!(%address, "no CONNECT in time, or no room for another silent connection");
-            return None;
-        }
-        Some(Err(refusal)) => Err(refusal),
-        Some(Ok(request)) => {
-            let version = request.version;
-            let entering = enter(broker, request, input, address, listener, anonymous, &limits);
-            match timeout(limits.connect_timeout, entering).await {
-                Ok(outcome) => outcome,
-                Err(_) => Err(refuse(version, ReasonCode::ServerBusy, "the server is busy")),
-            }
+    let outcome = tokio::select! {
+        outcome = admit => outcome,
+        _ = &mut evicted => {
+            broker.counters.drop_one(Dropped::Pending);
+            None
         }
     };
     match outcome {
-        Ok(admitted) => Some(admitted),
-        Err(refusal) => {
+        Some(Ok(admitted)) => Some(admitted),
+        Some(Err(refusal)) => {
             tracing::debug!(%address, reason = %refusal.reason, why = refusal.why, "connection refused");
             answer_refusal(stream, &refusal).await;
+            None
+        }
+        None => {
+            tracing::debug!(%address, "closed before it was admitted: no CONNECT in time, or no room to wait");
             None
         }
     }
@@ -245,8 +244,13 @@ async fn enter(
         return Err(refuse(version, denial.code, format!("will refused: {denial}")));
     }
     let seated = Seated::new(broker, limits, version)?;
-    let claimed =
-        broker.registry.claim(&client_id, &gate.identity().user, limits.queued_messages, limits.queued_bytes);
+    let claimed = broker.registry.claim(
+        broker,
+        &client_id,
+        &gate.identity().user,
+        limits.queued_messages,
+        limits.queued_bytes,
+    );
     let claim = match claimed {
         Ok(claim) => claim,
         Err(ClaimError::AnotherUser) => {
@@ -256,21 +260,22 @@ async fn enter(
             return no(ReasonCode::QuotaExceeded, "no more sessions can be kept: see limits.sessions");
         }
     };
-    let mut session = claim.seat.session.clone().lock_owned().await;
+    let mut session = claim.session().await;
     let expiry = request.session_expiry.min(limits.session_expiry);
     let present = broker.take_up(&claim.seat, &mut session, &gate, claim.existed, request.clean_start);
     session.expiry = expiry;
     let receive_maximum = request.receive_maximum.min(limits.inflight);
     session.outgoing.connected(receive_maximum);
-    claim.seat.outbox.set_state(true, expiry > 0);
     if expiry > 0 {
         let owner = gate.identity().user.clone();
         broker.router.journal.record(Change::Opened { client: &client_id, owner: &owner, expiry });
     }
     let mut ticket = broker.router.journal.commit();
     if let Err(error) = poll_fn(|cx| ticket.poll(cx)).await {
+        broker.put_down(&claim.seat, &mut session, &gate, None, Instant::now());
         return Err(refuse(version, ReasonCode::ServerUnavailable, error));
     }
+    claim.seat.outbox.set_state(true, expiry > 0);
     let keep_alive = keep_alive(request.keep_alive, limits.keep_alive);
     let mut writer = Writer { output: Output::default(), version, max_packet: request.max_packet };
     let properties = connack_properties(
@@ -298,7 +303,7 @@ async fn enter(
         writer,
         gate,
         bell,
-        seat: claim.seat,
+        seat: claim.seat.clone(),
         turn: claim.turn,
         session,
         will: request.will,
@@ -385,7 +390,7 @@ impl Drop for Seated<'_> {
 
 async fn answer_refusal<S>(stream: &mut S, refusal: &Refusal)
 where
-    S: AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin,
 {
     let Some(version) = refusal.version else { return };
     let properties = [Property::ReasonString(&refusal.why)].into_iter().collect();
@@ -395,7 +400,9 @@ where
     // The client may not be reading: it is not waited for.
     let _ = timeout(Duration::from_secs(1), async {
         stream.write_all(&bytes).await?;
-        stream.shutdown().await
+        stream.shutdown().await?;
+        linger(stream).await;
+        std::io::Result::Ok(())
     })
     .await;
 }

@@ -76,12 +76,12 @@ where
         self.broker.counters.received.fetch_add(1, Ordering::Relaxed);
         let alias = self.check_publish(&publish)?;
         let topic = alias.as_deref().unwrap_or(publish.topic);
-        if let Some(id) = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce) {
-            if self.session.incoming.holds(id) {
-                // Routed already; only the answer was lost [MQTT-4.3.3-10].
-                self.acknowledge(QoS::ExactlyOnce, Some(id), ReasonCode::Success, None, Ticket::DONE);
-                return Ok(());
-            }
+        if let Some(id) = publish.packet_id.filter(|id| self.session.incoming.holds(*id))
+            && publish.qos == QoS::ExactlyOnce
+        {
+            // Routed already; only the answer was lost [MQTT-4.3.3-10].
+            self.acknowledge(QoS::ExactlyOnce, Some(id), ReasonCode::Success, None, Ticket::DONE);
+            return Ok(());
         }
         if !self.limits.admits_topic(topic) {
             return self.refuse_topic(&publish);
@@ -144,7 +144,7 @@ where
     }
 
     fn accept_publish(&mut self, publish: &Publish<'_>, published: Published, now: Instant) {
-        let Published { ticket, matched, behind, not_retained } = published;
+        let Published { mut ticket, matched, behind, not_retained } = published;
         match (behind, publish.qos) {
             (None, _) => {}
             (Some(_), QoS::AtMostOnce) => self.yields = true,
@@ -157,7 +157,10 @@ where
         };
         if let Some(id) = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce && !not_retained) {
             self.session.incoming.receive(id);
-            self.note_received(id, true);
+            if self.session.expiry > 0 {
+                self.note_received(id, true);
+                ticket = self.commit();
+            }
         }
         let why = not_retained.then_some("no more messages can be retained");
         self.acknowledge(publish.qos, publish.packet_id, reason, why, ticket);
@@ -210,8 +213,11 @@ where
         if let Some(why) = why {
             ack.properties = self.explanation(why);
         }
-        let packet = if qos == QoS::ExactlyOnce { Packet::PubRec(ack) } else { Packet::PubAck(ack) };
-        self.answer(&packet, ticket);
+        if qos == QoS::ExactlyOnce {
+            self.answer(&Packet::PubRec(ack), ticket);
+        } else {
+            self.answer(&Packet::PubAck(ack), ticket);
+        }
     }
 
     /// A reason string, if the client wants one.
@@ -226,8 +232,10 @@ where
         } else {
             let mut bytes = Vec::new();
             codec::encode(packet, self.client.version, &mut bytes);
-            self.unacknowledged += 1;
-            self.owed.push_back(Owed { ticket, packet: bytes });
+            // A QoS 2 message goes on counting until its PUBREL, see `Incoming`.
+            let counts = matches!(packet, Packet::PubAck(_));
+            self.unacknowledged += usize::from(counts);
+            self.owed.push_back(Owed { ticket, packet: bytes, counts });
         }
     }
 

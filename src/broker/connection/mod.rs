@@ -102,6 +102,8 @@ struct Client {
 struct Owed {
     ticket: Ticket,
     packet: Vec<u8>,
+    /// Whether it counts in `unacknowledged`.
+    counts: bool,
 }
 
 /// A publisher waits for a subscriber that is behind.
@@ -132,7 +134,7 @@ struct Connection<S> {
     stored: VecDeque<Candidate>,
     owed: VecDeque<Owed>,
     pressure: Option<Pressure>,
-    /// PUBLISH packets being acknowledged by `owed`, for our receive maximum.
+    /// QoS 1 messages whose PUBACK is owed: they count against our receive maximum.
     unacknowledged: usize,
     /// A subscriber of QoS 0 is behind: it gets a turn before the next packet is handled.
     yields: bool,

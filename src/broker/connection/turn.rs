@@ -98,8 +98,8 @@ where
                 }
                 Poll::Ready(Ok(())) => {
                     self.writer.encoded(&first.packet);
+                    self.unacknowledged -= usize::from(first.counts);
                     self.owed.pop_front();
-                    self.unacknowledged = self.unacknowledged.saturating_sub(1);
                 }
             }
         }

@@ -26,7 +26,6 @@ pub enum Received {
 
 /// What a CONNACK says.
 pub struct Accepted {
-    pub session_present: bool,
     pub outcome: Outcome,
     pub maximum_packet_size: Option<u32>,
     pub maximum_qos: QoS,
@@ -191,7 +190,6 @@ fn accepted(connack: &crate::mqtt::ConnAck<'_>) -> (Accepted, Option<u16>) {
     let properties = &connack.properties;
     let flag = |wanted: fn(&Property<'_>) -> bool| properties.iter().any(wanted);
     let accepted = Accepted {
-        session_present: connack.session_present,
         outcome: outcome(connack.reason, properties),
         maximum_packet_size: properties.maximum_packet_size(),
         maximum_qos: properties

@@ -15,7 +15,7 @@ use std::future::Future;
 use std::time::Duration;
 
 pub use self::error::ClientError;
-pub use self::options::{ConnectionArgs, Options, Secret, WillOptions, parse_qos, parse_topic};
+pub use self::options::{ConnectionArgs, Options, parse_qos, parse_topic};
 
 use self::connection::{Connection, Received};
 use crate::mqtt::{
@@ -75,7 +75,6 @@ impl std::fmt::Display for Outcome {
 /// A connection that the server has accepted.
 pub struct Client {
     connection: Connection,
-    session_present: bool,
     timeout: Duration,
     next_id: u16,
     limits: Limits,
@@ -101,7 +100,6 @@ impl Client {
         }
         Ok(Client {
             connection,
-            session_present: connack.session_present,
             timeout: options.timeout,
             next_id: 0,
             limits: Limits {
@@ -112,11 +110,6 @@ impl Client {
             inbox: VecDeque::new(),
             unreleased: HashSet::new(),
         })
-    }
-
-    /// Whether the server kept a session of this client.
-    pub fn session_present(&self) -> bool {
-        self.session_present
     }
 
     /// Publishes and waits for the whole exchange: nothing at QoS 0, PUBACK at 1, PUBCOMP at 2. A refusal by the

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use crate::cli::context::BadUsage;
 use crate::mqtt::{Connect, Login, Properties, Property, QoS, Version, Will, valid_topic_name};
 
 /// How to connect to a server.
@@ -183,7 +184,8 @@ impl ConnectionArgs {
             },
         };
         if password.is_some() && self.username.is_none() && self.protocol_version < Version::V5 {
-            anyhow::bail!("a password without a user name needs version 5: give -u NAME or -V mqttv5");
+            let what = "a password without a user name needs version 5: give -u NAME or -V mqttv5";
+            return Err(BadUsage(what.into()).into());
         }
         let client_id = match self.id {
             Some(id) => id,

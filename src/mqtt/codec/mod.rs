@@ -14,6 +14,8 @@ mod subscribe;
 mod writer;
 
 #[cfg(test)]
+mod places;
+#[cfg(test)]
 mod random;
 #[cfg(test)]
 mod table;

@@ -1,0 +1,175 @@
+//! `latchgate demo`: the newcomer's tour, on a gateway of its own.
+
+use std::{io::Write, net::SocketAddr, process::ExitCode, time::Duration};
+
+use anyhow::{Context as _, bail, ensure};
+use tokio::time::timeout;
+
+use super::client::{Client, Options};
+use super::output;
+use crate::config::Config;
+use crate::gateway::Gateway;
+use crate::mqtt::{Properties, QoS};
+use crate::policy::accounts::{RuleRecord, Subject};
+use crate::policy::{acl::Access, auth::password};
+use crate::store::AccountsDb;
+use crate::system::signals::Signals;
+
+/// Take the tour: a gateway on a free loopback port in a temporary directory, with users, rules and clients
+#[derive(Debug, clap::Args)]
+pub struct DemoArgs {
+    /// End after the tour instead of running until Ctrl-C
+    #[arg(long)]
+    once: bool,
+}
+
+/// How long any step of the tour may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Shows the tour. Fails if anything does not go as it says.
+pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(async {
+        // It is removed when the demo ends, whatever way it ends.
+        let folder = tempfile::Builder::new().prefix("latchgate-demo-").tempdir()?;
+        let tour = Tour::start(folder.path())?;
+        tour.show().await?;
+        if !args.once {
+            let mut signals = Signals::new()?;
+            tour.invite()?;
+            signals.next().await;
+            say("\nStopping.")?;
+        }
+        tour.gateway.stop().await;
+        anyhow::Ok(())
+    });
+    runtime.shutdown_background();
+    done.map(|()| ExitCode::from(super::DONE))
+}
+
+fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = output::stdout();
+    writeln!(out, "{text}")?;
+    Ok(out.flush()?)
+}
+
+/// A gateway with two users: a lamp, and a phone that works it.
+struct Tour {
+    gateway: Gateway,
+    accounts: AccountsDb,
+    address: SocketAddr,
+    lamp: String,
+    phone: String,
+}
+
+impl Tour {
+    fn start(folder: &std::path::Path) -> anyhow::Result<Self> {
+        let mut config = Config::builtin();
+        config.gateway.state = folder.join("state");
+        config.listeners[0].address = ([127, 0, 0, 1], 0).into();
+        let accounts = AccountsDb::open(&config.gateway.state)?;
+        let (lamp, phone) = (secret()?, secret()?);
+        for (user, secret) in [("lamp", &lamp), ("phone", &phone)] {
+            accounts.add_user(user, Some(&password::hash(secret.as_bytes())?), false)?;
+        }
+        for (user, access, filter) in [
+            ("lamp", Access::READ, "lamp/set_config"),
+            ("lamp", Access::WRITE, "lamp/changed"),
+            ("phone", Access::WRITE, "lamp/set_config"),
+            ("phone", Access::READ, "lamp/#"),
+        ] {
+            accounts.add_rule(&allow(user, access, filter))?;
+        }
+        let gateway = Gateway::start(&config)?;
+        let address = gateway.listening().first().context("no listener")?.1;
+        Ok(Tour { gateway, accounts, address, lamp, phone })
+    }
+
+    async fn client(&self, user: &str, secret: &str) -> anyhow::Result<Client> {
+        let host = self.address.ip().to_string();
+        let options = Options::new(host, self.address.port(), format!("demo-{user}")).login(user, secret);
+        Client::connect(&options).await.with_context(|| format!("{user} cannot connect"))
+    }
+
+    async fn show(&self) -> anyhow::Result<()> {
+        say(&format!(
+            "Latchgate runs on {} with two users, lamp and phone. What no rule allows is refused.\n",
+            self.address
+        ))?;
+        let mut lamp = self.client("lamp", &self.lamp).await?;
+        let mut phone = self.client("phone", &self.phone).await?;
+        let granted = lamp.subscribe(&["lamp/set_config"], QoS::AtLeastOnce).await?;
+        ensure!(!granted[0].reason.is_failure(), "the lamp may not subscribe: {}", granted[0].reason);
+
+        say("1. A permitted publish. Phone sends {\"on\":true} to lamp/set_config:")?;
+        let none = Properties::default;
+        let sent =
+            phone.publish("lamp/set_config", b"{\"on\":true}", QoS::AtLeastOnce, false, none()).await?;
+        ensure!(!sent.reason.is_failure(), "it was refused: {}", sent.reason);
+        let message = timeout(PATIENCE, lamp.next_message()).await.context("the lamp got nothing")??;
+        say(&format!(
+            "   lamp received {} on {}\n",
+            String::from_utf8_lossy(&message.payload),
+            message.topic
+        ))?;
+
+        say("2. A refused one. Phone sends \"open\" to door/front:")?;
+        let sent = phone.publish("door/front", b"open", QoS::AtLeastOnce, false, none()).await?;
+        ensure!(sent.reason.is_failure(), "it was not refused");
+        say(&format!("   {}: {}\n", sent.reason, sent.text.as_deref().unwrap_or("no reason given")))?;
+
+        say(
+            "3. A new right works at once, without reconnecting. `latchgate acl allow phone write door/front`:",
+        )?;
+        self.accounts.add_rule(&allow("phone", Access::WRITE, "door/front"))?;
+        wait_for(async || {
+            let sent = phone.publish("door/front", b"open", QoS::AtLeastOnce, false, none()).await?;
+            Ok(!sent.reason.is_failure())
+        })
+        .await?;
+        say("   the same publish is permitted now\n")?;
+
+        say("4. And a lost one, in a live session. `latchgate user disable phone`:")?;
+        self.accounts.set_enabled("phone", false)?;
+        match timeout(PATIENCE, phone.next_message()).await.context("the phone is still connected")? {
+            Ok(message) => bail!("the phone received {} instead", message.topic),
+            Err(error) => say(&format!("   phone: {error}\n"))?,
+        }
+        self.accounts.set_enabled("phone", true)?;
+        Ok(lamp.disconnect().await?)
+    }
+
+    /// How to go on by hand.
+    fn invite(&self) -> anyhow::Result<()> {
+        let at = format!("-h {} -p {}", self.address.ip(), self.address.port());
+        say(&format!(
+            "The gateway goes on until Ctrl-C. In two other terminals (mosquitto_sub and mosquitto_pub take the same \
+             options):\n\n  latchgate sub {at} -u lamp -P {} -t lamp/set_config -v\n  \
+             latchgate pub {at} -u phone -P {} -t lamp/set_config -q 1 -m '{{\"on\":false}}'\n",
+            self.lamp, self.phone
+        ))
+    }
+}
+
+fn allow(user: &str, access: Access, filter: &str) -> RuleRecord {
+    RuleRecord { subject: Subject::User(user.into()), access, filter: filter.into(), deny: false }
+}
+
+/// A password for the time of the demo.
+fn secret() -> anyhow::Result<String> {
+    let mut random = [0; 6];
+    getrandom::fill(&mut random)?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Asks again until the answer is yes.
+async fn wait_for(mut ask: impl AsyncFnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+    timeout(PATIENCE, async {
+        while !ask().await? {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    })
+    .await
+    .context("it did not come to pass")?
+}
