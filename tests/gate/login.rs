@@ -160,7 +160,9 @@ fn a_stored_legacy_form_is_verified_and_rewritten_at_the_first_login() {
     assert_eq!(subject.refuse(&Connect::v5("x").login("old", "wrong")).code, 0x86);
     assert_eq!(stored_form(&subject, "old"), LEGACY);
     let mut first = subject.accept(&Connect::v5("first").login("old", "password"));
-    crate::support::eventually("the stored form is ours", || (stored_form(&subject, "old") != LEGACY).then_some(()));
+    crate::support::eventually("the stored form is ours", || {
+        (stored_form(&subject, "old") != LEGACY).then_some(())
+    });
     subject.accept(&Connect::v5("second").login("old", "password")).ping();
     // An upgrade is no change of the password: the live session stays.
     first.ping();
