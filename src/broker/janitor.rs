@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::{
     broker::Broker,
+    clock,
     registry::{Parked, Seat},
 };
 
@@ -79,14 +80,14 @@ impl Deadlines {
 impl Broker {
     /// Does what falls due, for ever.
     pub async fn keep_house(self: Arc<Self>) {
-        let mut sweep = Instant::now() + SWEEP;
+        let mut sweep = clock::now() + SWEEP;
         loop {
             let until = self.deadlines.next().map_or(sweep, |next| next.min(sweep));
             tokio::select! {
                 () = tokio::time::sleep_until(until.into()) => {}
                 () = self.deadlines.sooner.notified() => continue,
             }
-            let now = Instant::now();
+            let now = clock::now();
             while let Some(seat) = self.deadlines.due(now) {
                 if let Some(seat) = seat.upgrade() {
                     *seat.scheduled.lock() = None;

@@ -7,6 +7,7 @@
 
 #[expect(clippy::module_inception, reason = "a file is named for its main type")]
 mod broker;
+mod clock;
 mod connection;
 mod counters;
 mod index;

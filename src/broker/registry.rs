@@ -18,7 +18,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::session::Session;
 
-use super::{broker::Broker, message::Candidate, outbox::Outbox, will::DelayedWill};
+use super::{broker::Broker, clock, message::Candidate, outbox::Outbox, will::DelayedWill};
 
 /// A session's place in the registry.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Drop for Claim<'_> {
         };
         // If it was given up, perhaps nobody is left to take the seat out.
         if claims == 0 && !self.seat.outbox.is_online() {
-            self.broker.deadlines.look_at(&self.seat, Instant::now());
+            self.broker.deadlines.look_at(&self.seat, clock::now());
         }
     }
 }

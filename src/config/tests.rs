@@ -1,3 +1,5 @@
+//! The configuration as a whole: what is read, what is refused, and where.
+
 use std::time::Duration;
 
 use proptest::prelude::*;

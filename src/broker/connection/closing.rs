@@ -10,6 +10,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::broker::{
     broker::Broker,
+    clock,
     journal::Change,
     message::Candidate,
     registry::Seat,
@@ -72,7 +73,7 @@ where
 
     /// Publishes or delays the will, and parks or ends the session.
     fn put_away(&mut self, end: &End) {
-        let now = Instant::now();
+        let now = clock::now();
         self.seat.outbox.put_back(&mut self.ready);
         self.seat.outbox.put_back(&mut self.stored);
         let ends = self.session.expiry == 0;
@@ -126,7 +127,7 @@ impl Broker {
         if !present {
             if let Some((_, will)) = parked.will {
                 // The session ends before the delay is over [MQTT-3.1.3-9].
-                will.fire(self, seat.outbox.key, Instant::now());
+                will.fire(self, seat.outbox.key, clock::now());
             }
             self.wipe(seat, session);
         }

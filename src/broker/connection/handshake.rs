@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use atomic_waker::AtomicWaker;
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::broker::{
     broker::Broker,
+    clock,
     counters::Dropped,
     journal::Change,
     message::Candidate,
@@ -272,7 +273,7 @@ async fn enter(
     }
     let mut ticket = broker.router.journal.commit();
     if let Err(error) = poll_fn(|cx| ticket.poll(cx)).await {
-        broker.put_down(&claim.seat, &mut session, &gate, None, Instant::now());
+        broker.put_down(&claim.seat, &mut session, &gate, None, clock::now());
         return Err(refuse(version, ReasonCode::ServerUnavailable, error));
     }
     claim.seat.outbox.set_state(true, expiry > 0);
@@ -409,7 +410,7 @@ where
 
 impl Admitted {
     pub fn into_connection<S>(self, broker: Arc<Broker>, stream: S) -> Connection<S> {
-        let now = Instant::now();
+        let now = clock::now();
         let wait = self.client.patience.unwrap_or(Duration::from_secs(3600));
         Connection {
             broker,
@@ -435,6 +436,7 @@ impl Admitted {
             timer_polled: false,
             timer: Box::pin(tokio::time::sleep_until((now + wait).into())),
             last_packet: now,
+            now,
         }
     }
 }

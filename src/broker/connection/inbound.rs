@@ -13,9 +13,7 @@ use crate::broker::{
     message::{Message, forwarded},
     router::Published,
 };
-use crate::mqtt::{
-    Ack, Disconnect, Packet, Properties, Property, Publish, QoS, ReasonCode, Version, codec, valid_topic_name,
-};
+use crate::mqtt::{Ack, Disconnect, Packet, Properties, Property, Publish, QoS, ReasonCode, Version, codec};
 use crate::policy::Denial;
 use crate::session::{AliasError, PubRec};
 
@@ -86,7 +84,7 @@ where
         if !self.limits.admits_topic(topic) {
             return self.refuse_topic(&publish);
         }
-        let now = Instant::now();
+        let now = self.now;
         let author = self.gate.identity().clone();
         let make = |topic: &Arc<str>| Message {
             topic: topic.clone(),
@@ -122,12 +120,6 @@ where
             // [MQTT-3.3.4-6]
             let why = "a subscription identifier in a PUBLISH from a client";
             return Err(End::Fault(ReasonCode::ProtocolError, why));
-        }
-        if let Some(topic) = publish.properties.response_topic()
-            && valid_topic_name(topic).is_err()
-        {
-            // [MQTT-3.3.2-14]
-            return Err(End::Fault(ReasonCode::ProtocolError, "a response topic with wildcards"));
         }
         match publish.properties.topic_alias() {
             None => Ok(None),

@@ -141,6 +141,8 @@ struct Connection<S> {
     timer: Pin<Box<Sleep>>,
     timer_polled: bool,
     last_packet: Instant,
+    /// When this turn began.
+    now: Instant,
 }
 
 /// Serves one connection until it ends. `stream` is ready for MQTT: any TLS or WebSocket handshake is done.

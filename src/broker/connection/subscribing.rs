@@ -1,6 +1,6 @@
 //! SUBSCRIBE and UNSUBSCRIBE, and what a change of rights does to subscriptions.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -73,7 +73,7 @@ where
                 return Ok(denial.code);
             }
         };
-        let stored = self.broker.router.subscribe(&self.seat.outbox, permit, is_new, Instant::now());
+        let stored = self.broker.router.subscribe(&self.seat.outbox, permit, is_new, self.now);
         // A repeated SUBSCRIBE sends retained messages again, in place of those not sent yet.
         if !is_new {
             self.stored.retain(|waiting| !filter.matches(&waiting.message.topic));

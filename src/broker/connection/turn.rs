@@ -9,7 +9,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::broker::counters::Dropped;
+use crate::broker::{clock, counters::Dropped};
 use crate::mqtt::{Ack, Packet, QoS, ReasonCode, codec};
 use crate::policy::Standing;
 use crate::session::Resend;
@@ -31,6 +31,7 @@ where
 {
     /// Polls everything of the connection once; ready when it ends.
     pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.now = clock::now();
         self.bell.register(cx.waker());
         self.seat.outbox.bell.register(cx.waker());
         match self.turn_once(cx) {
@@ -109,7 +110,7 @@ where
     /// Reads once and handles what came, unless somebody must catch up first; whether there may be more.
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
         if let Some(pressure) = &self.pressure {
-            let late = Instant::now() >= pressure.until;
+            let late = self.now >= pressure.until;
             if pressure.outbox.poll_room(cx).is_pending() && !late {
                 return Ok(false);
             }
@@ -159,7 +160,7 @@ where
             }
         }
         if used > 0 {
-            self.last_packet = Instant::now();
+            self.last_packet = self.now;
         }
         self.input.keep(bytes, used);
         outcome
@@ -178,7 +179,7 @@ where
 
     /// Asks the gate for everything that can be sent now, and encodes what it permits.
     pub(super) fn deliver(&mut self) {
-        let now = Instant::now();
+        let now = self.now;
         while self.writer.output.len() < HIGH {
             if self.resend(now) {
                 continue;
@@ -259,7 +260,7 @@ where
 
     /// Keep alive and the patience with subscribers that are behind.
     fn watch_clock(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
-        let now = Instant::now();
+        let now = self.now;
         let mut next = None;
         if let Some(patience) = self.client.patience {
             let until = self.last_packet + patience;

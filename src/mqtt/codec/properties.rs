@@ -79,7 +79,7 @@ properties! {
     0x01 PayloadFormatIndicator(value: flag), MESSAGE, NOWHERE;
     0x02 MessageExpiryInterval(value: u32), MESSAGE, NOWHERE;
     0x03 ContentType(value: text), MESSAGE, NOWHERE;
-    0x08 ResponseTopic(value: topic), MESSAGE, NOWHERE; // [MQTT-3.3.2-14]
+    0x08 ResponseTopic(value: response_topic), MESSAGE, NOWHERE; // [MQTT-3.3.2-14]
     0x09 CorrelationData(value: binary), MESSAGE, NOWHERE;
     0x0B SubscriptionIdentifier(value: nonzero_variable), PUBLISH | SUBSCRIBE, PUBLISH;
     0x11 SessionExpiryInterval(value: u32), CONNECT | CONNACK | DISCONNECT, NOWHERE;

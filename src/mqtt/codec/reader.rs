@@ -114,6 +114,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A response topic: a topic name too [MQTT-3.3.2-14]. A property that the protocol forbids, not a name that the
+    /// server does not take.
+    pub fn response_topic(&mut self) -> Result<&'a str, DecodeError> {
+        self.topic().map_err(|error| match error {
+            DecodeError::TopicName(_) => DecodeError::Protocol("a response topic that is not a topic name"),
+            error => error,
+        })
+    }
+
     /// A packet identifier: never 0 [MQTT-2.2.1-3].
     pub fn packet_id(&mut self) -> Result<u16, DecodeError> {
         match self.u16()? {

@@ -339,7 +339,7 @@ fn refused_connect_rows(rows: &mut Vec<Row>) {
         "CONNECT 5 with a topic alias among will properties", None, "10 * <MQTT> 05 06 003C [ ] <dev> [ 23 0001 ] <w> <bye>" => Refused Malformed;
         "CONNECT 5 with a session expiry among will properties", None, "10 * <MQTT> 05 06 003C [ ] <dev> [ 11 00000001 ] <w> <bye>" => Refused Malformed;
         "CONNECT 5 with two will delays", None, "10 * <MQTT> 05 06 003C [ ] <dev> [ 18 00000001 18 00000001 ] <w> <bye>" => Refused Protocol;
-        "CONNECT 5 with a wildcard in the will's response topic [MQTT-3.3.2-14]", None, "10 * <MQTT> 05 06 003C [ ] <dev> [ 08 <r/+> ] <w> <bye>" => Refused TopicName;
+        "CONNECT 5 with a wildcard in the will's response topic [MQTT-3.3.2-14]", None, "10 * <MQTT> 05 06 003C [ ] <dev> [ 08 <r/+> ] <w> <bye>" => Refused Protocol;
     }
 }
 
@@ -444,7 +444,7 @@ fn publish_rows(rows: &mut Vec<Row>) {
         "PUBLISH 5 with subscription identifier 0", V5, "30 * <a/b> [ 0B 00 ] 'hi'" => Refused Protocol;
         "PUBLISH 5 with an overlong subscription identifier [MQTT-1.5.5-1]", V5, "30 * <a/b> [ 0B 8100 ] 'hi'" => Refused Malformed;
         "PUBLISH 5 with payload format 2", V5, "30 * <a/b> [ 01 02 ] 'hi'" => Refused Protocol;
-        "PUBLISH 5 with a wildcard in the response topic [MQTT-3.3.2-14]", V5, "30 * <a/b> [ 08 <r/#> ] 'hi'" => Refused TopicName;
+        "PUBLISH 5 with a wildcard in the response topic [MQTT-3.3.2-14]", V5, "30 * <a/b> [ 08 <r/#> ] 'hi'" => Refused Protocol;
         "PUBLISH 5 with a null character in the content type", V5, "30 * <a/b> [ 03 0001 00 ] 'hi'" => Refused Malformed;
         "PUBLISH 5 with a session expiry", V5, "30 * <a/b> [ 11 00000001 ] 'hi'" => Refused Malformed;
         "PUBLISH 5 with a property that does not exist", V5, "30 * <a/b> [ 04 00 ] 'hi'" => Refused Malformed;

@@ -85,5 +85,5 @@ pub(super) fn with_length(
 
 // Data types that differ from the above only in what is accepted when they are read.
 pub(super) use {
-    text as topic, u8 as flag, u16 as nonzero_u16, u32 as nonzero_u32, variable as nonzero_variable,
+    text as response_topic, u8 as flag, u16 as nonzero_u16, u32 as nonzero_u32, variable as nonzero_variable,
 };
