@@ -56,8 +56,8 @@ fn without_comments(source: &str) -> String {
             string_length(rest)
         } else if rest.starts_with("'\"'") {
             3
-        } else if rest.starts_with("'\\") {
-            rest[2..].find('\'').map_or(2, |at| at + 3)
+        } else if let Some(escaped) = rest.strip_prefix("'\\") {
+            escaped.find('\'').map_or(2, |at| at + 3)
         } else {
             out.push(first);
             rest = &rest[first.len_utf8()..];

@@ -107,7 +107,7 @@ impl Client {
     pub fn drain(&mut self) {
         self.pending.clear();
         loop {
-            match self.from_socket() {
+            match self.next_from_socket() {
                 Ok(_) => {}
                 Err(Gone::Closed) => return,
                 Err(Gone::TimedOut) => panic!("{:?} is still connected after {BOUND:?}", self.client_id),
@@ -122,10 +122,10 @@ impl Client {
         if let Some(packet) = self.pending.pop_front() {
             return Ok(packet);
         }
-        self.from_socket()
+        self.next_from_socket()
     }
 
-    fn from_socket(&mut self) -> Result<Packet, Gone> {
+    fn next_from_socket(&mut self) -> Result<Packet, Gone> {
         loop {
             let unread = &self.bytes[self.start..];
             if let Some((length, header)) = reader::packet_length(unread)
@@ -165,7 +165,7 @@ impl Client {
             return wanted(&packet).expect("the packet was just taken");
         }
         loop {
-            match self.from_socket() {
+            match self.next_from_socket() {
                 Ok(packet) => match wanted(&packet) {
                     Some(answer) => return answer,
                     None => self.pending.push_back(packet),

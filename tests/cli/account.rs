@@ -1,0 +1,119 @@
+//! `user`, `role`, `acl`: what they change, what they print, what they refuse.
+
+use super::{command, command_with_input, json, workplace};
+
+#[test]
+fn accounts_are_added_listed_changed_and_removed() {
+    let place = workplace();
+    command_with_input(&place, "user add alice --password-stdin", "secret\n").exits(0);
+    command_with_input(&place, "user add root --superuser --password-stdin", "secret\n").exits(0);
+    command(&place, "user disable alice").exits(0);
+    let list = json(command(&place, "user list --json"));
+    let users = list.as_array().expect("a list");
+    assert_eq!(users.len(), 2, "{list}");
+    let alice = users.iter().find(|u| u["name"] == "alice").expect("alice is listed");
+    assert_eq!((&alice["enabled"], &alice["superuser"]), (&false.into(), &false.into()));
+    let root = users.iter().find(|u| u["name"] == "root").expect("root is listed");
+    assert_eq!((&root["enabled"], &root["superuser"]), (&true.into(), &true.into()));
+    command(&place, "user remove root").exits(0);
+    assert!(!command(&place, "user list").exits(0).out.contains("root"));
+}
+
+#[test]
+fn listings_show_no_stored_password() {
+    let place = workplace();
+    command_with_input(&place, "user add alice --password-stdin", "secret\n").exits(0);
+    for line in ["user list", "user list --json"] {
+        let out = command(&place, line).exits(0).out;
+        assert!(!out.contains("$pbkdf2") && !out.contains("secret"), "{out}");
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_exit_1_and_says_why() {
+    let place = workplace();
+    command_with_input(&place, "user add alice --password-stdin", "secret\n").exits(0);
+    for line in [
+        "user add alice --password-stdin",
+        "user remove nobody",
+        "user disable nobody",
+        "user enable nobody",
+        "user password nobody --password-stdin",
+        "role remove nothing",
+        "role grant nothing alice",
+        "acl remove alice all never/allowed",
+    ] {
+        let answer = command_with_input(&place, line, "secret\n").exits(1);
+        assert!(answer.err.starts_with("latchgate: "), "{line}: {answer:?}");
+        assert!(answer.out.is_empty(), "{line}: {answer:?}");
+    }
+}
+
+#[test]
+fn bad_usage_is_exit_2() {
+    let place = workplace();
+    for line in [
+        "",
+        "fly",
+        "user",
+        "user add",
+        "acl allow alice everything a",
+        "acl allow alice all a/#/b",
+        "--frobnicate",
+    ] {
+        let answer = command(&place, line).exits(2);
+        assert!(!answer.err.is_empty(), "{line}");
+    }
+}
+
+#[test]
+fn reserved_and_broken_names_are_refused() {
+    let place = workplace();
+    for name in ["role:x", "bridge:x", "*"] {
+        let answer = command_with_input(&place, &format!("user add {name} --password-stdin"), "secret\n");
+        assert!(matches!(answer.code, 1 | 2), "{name}: {answer:?}");
+        assert!(!answer.err.is_empty());
+    }
+}
+
+#[test]
+fn rules_are_listed_and_removed_one_operation_at_a_time() {
+    let place = workplace();
+    command(&place, "acl allow alice all a/#").exits(0);
+    command(&place, "acl deny * write a/secret").exits(0);
+    assert_eq!(json(command(&place, "acl list --json")).as_array().expect("a list").len(), 2);
+    assert_eq!(json(command(&place, "acl list alice --json")).as_array().expect("a list").len(), 1);
+    command(&place, "acl remove alice write a/#").exits(0);
+    command(&place, "acl test alice read a/x").exits(0);
+    let answer = command(&place, "acl test alice write a/x").exits(3);
+    assert!(answer.out.contains("deny"), "{answer:?}");
+    command(&place, "acl remove * write a/secret --deny").exits(0);
+    command(&place, "acl remove alice read a/#").exits(0);
+    assert_eq!(json(command(&place, "acl list --json")), serde_json::json!([]));
+}
+
+#[test]
+fn acl_test_names_the_rule_that_decided() {
+    let place = workplace();
+    command(&place, "acl allow alice write a/#").exits(0);
+    command(&place, "acl deny alice write a/secret").exits(0);
+    let answer = command(&place, "acl test alice write a/x").exits(0);
+    assert!(answer.out.contains("allow") && answer.out.contains("a/#"), "{answer:?}");
+    let answer = command(&place, "acl test alice write a/secret").exits(3);
+    assert!(answer.out.contains("deny") && answer.out.contains("a/secret"), "{answer:?}");
+}
+
+#[test]
+fn roles_carry_rules_to_their_users() {
+    let place = workplace();
+    command_with_input(&place, "user add alice --password-stdin", "secret\n").exits(0);
+    command(&place, "role add operators").exits(0);
+    command(&place, "acl allow role:operators write plant/#").exits(0);
+    command(&place, "acl test alice write plant/x").exits(3);
+    command(&place, "role grant operators alice").exits(0);
+    command(&place, "acl test alice write plant/x").exits(0);
+    let list = json(command(&place, "role list --json")).to_string();
+    assert!(list.contains("operators") && list.contains("alice"), "{list}");
+    command(&place, "role revoke operators alice").exits(0);
+    command(&place, "acl test alice write plant/x").exits(3);
+}

@@ -1,0 +1,63 @@
+//! A wrong configuration is told with file, line, column and the nearest known key.
+
+use super::{command, workplace, write};
+use crate::support::subject::latchgate;
+
+#[test]
+fn a_right_configuration_passes_the_check() {
+    command(&workplace(), "check").exits(0);
+}
+
+#[test]
+fn an_unknown_key_is_told_with_its_place_and_the_nearest_known_one() {
+    let place = workplace();
+    for (toml, at, nearest) in [
+        ("[gateway]\nstaet = \"state\"\n", "latchgate.toml:2:1", "state"),
+        ("[limits]\nqueued_mesages = 3\n", "latchgate.toml:2:1", "queued_messages"),
+        ("[[listener]]\nname = \"x\"\n  adress = \"127.0.0.1:1\"\n", "latchgate.toml:3:3", "address"),
+        ("[gatevay]\nstate = \"state\"\n", "latchgate.toml:1:2", "gateway"),
+    ] {
+        write(place.path(), toml);
+        for line in ["check", "run", "user list"] {
+            let answer = command(&place, line).exits(2);
+            assert!(answer.err.contains(at), "{line} of {toml:?}: {}", answer.err);
+            assert!(answer.err.contains(&format!("`{nearest}`")), "{line} of {toml:?}: {}", answer.err);
+        }
+    }
+}
+
+#[test]
+fn a_wrong_value_is_told_with_its_place() {
+    let place = workplace();
+    for (toml, at) in [
+        ("[limits]\nconnections = \"many\"\n", "latchgate.toml:2:"),
+        ("[limits]\nconnections = -1\n", "latchgate.toml:2:"),
+        ("[acl]\nsubscribe = \"sometimes\"\n", "latchgate.toml:2:"),
+        ("[[listener]]\nname = \"x\"\naddress = \"nowhere\"\n", "latchgate.toml:3:"),
+        ("[gateway\n", "latchgate.toml:1:"),
+    ] {
+        write(place.path(), toml);
+        let answer = command(&place, "check").exits(2);
+        assert!(answer.err.contains(at), "{toml:?}: {}", answer.err);
+    }
+}
+
+#[test]
+fn a_configuration_that_is_not_there_or_not_text_is_exit_2() {
+    let place = workplace();
+    let answer = latchgate(place.path(), &["--config", "missing.toml", "check"], "").exits(2);
+    assert!(answer.err.contains("missing.toml"), "{}", answer.err);
+    std::fs::write(place.path().join("latchgate.toml"), [0xFF, 0xFE, 0]).expect("write the file");
+    command(&place, "check").exits(2);
+}
+
+#[test]
+fn paths_are_relative_to_the_file_they_stand_in() {
+    let place = workplace();
+    let inner = place.path().join("inner");
+    std::fs::create_dir(&inner).expect("make a folder");
+    write(&inner, "[gateway]\nstate = \"here\"\n");
+    latchgate(place.path(), &["--config", "inner/latchgate.toml", "acl", "allow", "a", "all", "b"], "")
+        .exits(0);
+    assert!(inner.join("here").is_dir());
+}

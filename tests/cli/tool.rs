@@ -1,0 +1,103 @@
+//! `hash`, `completions`, `man`, `pub`, `sub`.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use super::{command, command_with_input, workplace};
+use crate::support::Subject;
+use crate::support::subject::{EXECUTABLE, latchgate};
+
+#[test]
+fn hash_prints_a_stored_form_that_user_add_takes() {
+    let subject = Subject::with().prepare();
+    let hash = subject.command_with_input(&["hash"], "secret\n").exits(0).out;
+    let hash = hash.trim_end();
+    assert!(hash.starts_with("$pbkdf2-") && !hash.contains('\n'), "{hash}");
+    let again = subject.command_with_input(&["hash"], "secret\n").exits(0).out;
+    assert_ne!(again.trim_end(), hash, "each has its own salt");
+    subject.command(&["user", "add", "alice", "--hash", hash]).exits(0);
+    subject.accept(&crate::support::Connect::v5("x").login("alice", "secret")).ping();
+}
+
+#[test]
+fn hash_refuses_an_empty_password_and_an_unknown_scheme() {
+    let place = workplace();
+    assert_ne!(command_with_input(&place, "hash", "").code, 0);
+    command_with_input(&place, "hash --scheme rot13", "secret\n").exits(2);
+}
+
+#[test]
+fn completions_and_the_manual_name_the_commands() {
+    let place = workplace();
+    for shell in ["bash", "zsh", "fish"] {
+        let out = command(&place, &format!("completions {shell}")).exits(0).out;
+        assert!(out.contains("latchgate") && out.contains("acl"), "{shell}");
+    }
+    command(&place, "completions tcsh95").exits(2);
+    let manual = command(&place, "man").exits(0).out;
+    assert!(manual.contains(".TH") && manual.contains("acl"), "{manual:.200}");
+}
+
+#[test]
+fn help_and_version_are_exit_0() {
+    let place = workplace();
+    for line in ["--help", "--version", "user --help", "acl test --help"] {
+        assert!(!command(&place, line).exits(0).out.is_empty());
+    }
+}
+
+#[test]
+fn pub_and_sub_carry_a_message_in_both_versions() {
+    let subject = Subject::start();
+    let port = subject.port().to_string();
+    for version in ["311", "5"] {
+        for qos in ["0", "1", "2"] {
+            let (topic, text) = (format!("cli/{version}/{qos}"), format!("hello {version} {qos}"));
+            // The retained message reaches the subscriber whichever of the two is first.
+            let arguments = [
+                "pub",
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &port,
+                "-V",
+                version,
+                "-q",
+                qos,
+                "-r",
+                "-t",
+                &topic,
+                "-m",
+                &text,
+            ];
+            latchgate(subject.directory(), &arguments, "").exits(0);
+            let mut sub = Command::new(EXECUTABLE)
+                .args(["sub", "-h", "127.0.0.1", "-p", &port, "-V", version, "-q", qos, "-t", &topic])
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("sub starts");
+            let mut line = String::new();
+            BufReader::new(sub.stdout.take().expect("stdout is piped")).read_line(&mut line).expect("a line");
+            sub.kill().expect("end sub");
+            sub.wait().expect("sub ends");
+            assert_eq!(line.trim_end(), text);
+        }
+    }
+}
+
+#[test]
+fn pub_to_nobody_home_is_exit_1() {
+    let place = workplace();
+    let port = crate::support::subject::free_port();
+    let answer = command(&place, &format!("pub -h 127.0.0.1 -p {port} -t a -m x")).exits(1);
+    assert!(answer.err.contains(&port.to_string()), "{}", answer.err);
+}
+
+#[test]
+fn pub_tells_a_refusal() {
+    let subject = Subject::with().without_rules().start();
+    let port = subject.port().to_string();
+    let arguments = ["pub", "-h", "127.0.0.1", "-p", &port, "-V", "5", "-q", "1", "-t", "secret", "-m", "x"];
+    let answer = latchgate(subject.directory(), &arguments, "").exits(1);
+    assert!(answer.err.to_lowercase().contains("not authorized"), "{}", answer.err);
+}
