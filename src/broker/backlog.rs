@@ -5,6 +5,8 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
+use ahash::AHashSet;
+
 use crate::mqtt::{QoS, TopicFilter};
 
 use super::{
@@ -20,40 +22,51 @@ pub(super) struct Search {
     pub extra: Option<Arc<Extra>>,
     /// Whose own messages are left out (no local).
     pub not_by: Option<Arc<str>>,
-    /// The last change of the retained messages before the subscription: what came later reached it live.
-    pub as_of: u64,
 }
 
 /// What is still to be sent, in order. It outlives the connection with its session.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
+    /// What was found for `of`.
     found: VecDeque<Candidate>,
+    of: Option<TopicFilter>,
     searches: VecDeque<Search>,
+    /// The filters of `searches`, so that most need not be looked through.
+    waiting: AHashSet<TopicFilter>,
 }
 
 impl Backlog {
     /// Adds the messages of a subscription. A repeated SUBSCRIBE sends them again, in place of those not sent yet.
     pub fn push(&mut self, search: Search) {
         self.forget(&search.filter);
+        self.waiting.insert(search.filter.clone());
         self.searches.push_back(search);
     }
 
     /// Drops what a subscription that ended was still to be sent.
     pub fn forget(&mut self, filter: &TopicFilter) {
-        self.searches.retain(|search| search.filter != *filter);
-        self.found.retain(|candidate| !filter.matches(&candidate.message.topic));
+        if self.waiting.remove(filter) {
+            self.searches.retain(|search| search.filter != *filter);
+        }
+        if self.of.as_ref() == Some(filter) {
+            self.found.clear();
+        }
     }
 
-    /// Looks messages up, if none are at hand; whether there are any then.
+    /// Looks messages up, if none are at hand; whether there are any then. What was retained after the subscription
+    /// may come twice, live and from here; nothing is left out.
     pub fn fill(&mut self, retained: &Retained, now: Instant) -> bool {
         while self.found.is_empty() {
             let Some(search) = self.searches.pop_front() else {
-                self.found = VecDeque::new();
+                if self.of.is_some() {
+                    *self = Backlog::default();
+                }
                 return false;
             };
-            let Search { filter, qos, extra, not_by, as_of } = search;
+            let Search { filter, qos, extra, not_by } = search;
+            self.waiting.remove(&filter);
             self.found = retained
-                .matching(&filter, as_of, now)
+                .matching(&filter, now)
                 .into_iter()
                 .filter(|message| not_by.as_ref() != Some(&message.author.client_id))
                 .map(|message| Candidate {
@@ -64,6 +77,7 @@ impl Backlog {
                     message,
                 })
                 .collect();
+            self.of = Some(filter);
         }
         true
     }

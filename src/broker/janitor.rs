@@ -15,6 +15,7 @@ use super::{
     broker::Broker,
     clock,
     counters::Dropped,
+    journal::Change,
     registry::{Parked, Seat},
 };
 
@@ -98,7 +99,9 @@ impl Broker {
             }
             if now >= sweep {
                 sweep = now + SWEEP;
-                self.router.retained.sweep(now);
+                for topic in self.router.retained.sweep(now) {
+                    self.router.journal.record(Change::Retained { topic: &topic, message: None });
+                }
                 self.tell_drops(&mut told);
             }
         }

@@ -14,10 +14,7 @@ use parking_lot::Mutex;
 
 use crate::mqtt::QoS;
 
-use super::{
-    counters::{Counters, Dropped},
-    message::Candidate,
-};
+use super::{counters::Dropped, message::Candidate};
 
 /// What became of an offered candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +23,8 @@ pub(super) enum Offer {
     Queued { wake: bool },
     /// It is queued, but the subscriber is behind: a publisher should wait for room.
     Behind { wake: bool },
-    /// It is not queued, and that was counted where it counts.
-    Dropped,
+    /// It is not queued; the reason, where it counts as a loss.
+    Dropped(Option<Dropped>),
 }
 
 /// The queue of one session; it outlives connections.
@@ -98,21 +95,19 @@ impl Outbox {
     }
 
     /// Offers a candidate; a publisher's side.
-    pub fn offer(&self, candidate: Candidate, counters: &Counters) -> Offer {
+    pub fn offer(&self, candidate: Candidate) -> Offer {
         let size = candidate.message.size();
         let qos = candidate.qos;
         let mut queue = self.queue.lock();
         let online = self.is_online();
         if !online && (qos == QoS::AtMostOnce || !self.is_durable()) {
-            return Offer::Dropped;
+            return Offer::Dropped(None);
         }
         let full =
             queue.items.len() >= self.max_messages || queue.bytes.saturating_add(size) > self.max_bytes;
         if full && !queue.items.is_empty() {
-            drop(queue);
             let reason = if qos == QoS::AtMostOnce { Dropped::SlowSubscriber } else { Dropped::QueueFull };
-            counters.drop_one(reason);
-            return Offer::Dropped;
+            return Offer::Dropped(Some(reason));
         }
         let wake = queue.items.is_empty() && online;
         queue.items.push_back(candidate);

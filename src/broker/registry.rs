@@ -24,8 +24,7 @@ use super::{backlog::Backlog, broker::Broker, clock, message::Candidate, outbox:
 #[derive(Debug)]
 pub(super) struct Seat {
     pub outbox: Arc<Outbox>,
-    /// The user whose session it is. Another user cannot end it while its client is connected, and never gets what
-    /// it holds.
+    /// The user whose session it is: as long as there is one, another user can neither have it nor end it.
     pub owner: Mutex<Arc<str>>,
     pub session: Arc<tokio::sync::Mutex<Session<Candidate>>>,
     /// Retained messages still to be sent, while nobody is connected.
@@ -87,14 +86,12 @@ pub(super) struct Claim<'a> {
     pub seat: Arc<Seat>,
     /// This claim's number; when the seat's is another, a later claim waits.
     pub turn: u64,
-    /// Whether the seat was there before.
-    pub existed: bool,
 }
 
 /// Why a session could not be claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClaimError {
-    /// The identifier is in use by a connected client of another user.
+    /// There is a session of that identifier, and it is another user's.
     AnotherUser,
     /// The bound on sessions is reached.
     Full,
@@ -124,13 +121,19 @@ impl Registry {
     ) -> Result<Claim<'a>, ClaimError> {
         let mut seats = self.seats.lock();
         if let Some(seat) = seats.get(client_id) {
-            if *seat.owner.lock() != *owner && seat.outbox.is_online() {
-                return Err(ClaimError::AnotherUser);
+            let mut present = seat.owner.lock();
+            if *present != *owner {
+                let in_use = seat.outbox.is_online() || !seat.is_abandoned();
+                if in_use || seat.session.try_lock().is_err() {
+                    return Err(ClaimError::AnotherUser);
+                }
+                *present = owner.clone();
             }
+            drop(present);
             let turn = seat.outbox.turn.fetch_add(1, Ordering::AcqRel) + 1;
             seat.claims.fetch_add(1, Ordering::AcqRel);
             seat.outbox.bell.wake();
-            return Ok(Claim { broker, seat: seat.clone(), turn, existed: true });
+            return Ok(Claim { broker, seat: seat.clone(), turn });
         }
         if seats.len() >= self.max_sessions {
             return Err(ClaimError::Full);
@@ -146,7 +149,7 @@ impl Registry {
             claims: AtomicUsize::new(1),
         });
         seats.insert(client_id.clone(), seat.clone());
-        Ok(Claim { broker, seat, turn: 0, existed: false })
+        Ok(Claim { broker, seat, turn: 0 })
     }
 
     /// Takes a seat out, unless somebody claims it. The caller holds the session, and has emptied it.

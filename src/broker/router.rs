@@ -2,7 +2,7 @@
 //!
 //! It runs on the task of whoever publishes or subscribes. It takes permits only.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use crate::mqtt::{QoS, RetainHandling};
 use crate::policy::{Permit, Publish, Subscribe};
@@ -19,12 +19,17 @@ use super::{
     shared::Member,
 };
 
+/// Targets a publisher's cached routes may have together, unless a single one has more.
+const MOST_TARGETS: usize = 2048;
+
 /// The routes of one publisher by the slots of its gate, and whom it has to wake.
 #[derive(Debug)]
 pub(super) struct Publisher {
     /// Key of its session.
     pub key: u64,
     routes: Vec<Option<Cached>>,
+    /// Targets in `routes`.
+    targets: usize,
     /// Subscribers that were given something since the last [`Publisher::wake`].
     touched: Vec<Arc<Outbox>>,
 }
@@ -43,8 +48,10 @@ pub(super) struct Published {
     pub ticket: Ticket,
     /// Whether anybody subscribes to it.
     pub matched: bool,
-    /// A subscriber that is behind: the publisher should wait for it, for a limited time.
+    /// A subscriber of QoS 1 or 2 that is behind: the publisher should wait for it, for a limited time.
     pub behind: Option<Arc<Outbox>>,
+    /// A subscriber of QoS 0 is behind: it should have a turn.
+    pub yields: bool,
 }
 
 /// The message should be retained, but the bounds of the retained messages are reached: it is not routed either, so
@@ -54,7 +61,7 @@ pub(super) struct RetainedFull;
 
 impl Publisher {
     pub fn new(key: u64) -> Self {
-        Publisher { key, routes: Vec::new(), touched: Vec::new() }
+        Publisher { key, routes: Vec::new(), targets: 0, touched: Vec::new() }
     }
 
     /// Wakes every subscriber that was given something: once each, at the end of a batch.
@@ -72,6 +79,12 @@ impl Publisher {
         }
         let route = Arc::new(index.route(topic, self.key));
         if slot != usize::MAX {
+            // One wide route is worth its memory, a thousand of them are not.
+            self.targets += route.targets.len();
+            if self.targets > MOST_TARGETS {
+                self.routes.clear();
+                self.targets = route.targets.len();
+            }
             if self.routes.len() <= slot {
                 self.routes.resize_with(slot + 1, || None);
             }
@@ -100,14 +113,16 @@ impl Router {
         permit: Permit<'_, Publish<Message>>,
     ) -> Result<Published, RetainedFull> {
         let Publish { topic, slot, message } = permit.redeem();
-        let route = publisher.route(&self.index, &topic, slot);
         let message = Arc::new(message);
+        // Retained before the route is looked up: a subscriber that comes in between finds it, here or there.
+        let mut kept = message.retain && self.retain(&message)?;
+        let route = publisher.route(&self.index, &topic, slot);
         let mut published = Published {
             ticket: Ticket::DONE,
             matched: !(route.targets.is_empty() && route.groups.is_empty()),
             behind: None,
+            yields: false,
         };
-        let mut kept = message.retain && self.retain(&message)?;
         for target in &route.targets {
             let candidate = Candidate {
                 message: message.clone(),
@@ -117,11 +132,11 @@ impl Router {
                 extra: target.extra.clone(),
             };
             let promised = candidate.qos != QoS::AtMostOnce;
-            let offer = target.outbox.offer(candidate, &self.counters);
+            let offer = target.outbox.offer(candidate);
             kept |= self.note(publisher, &target.outbox, offer, promised, &message, &mut published);
         }
         for group in &route.groups {
-            if let Some((outbox, offer)) = group.offer(&message, &[], false, &self.counters) {
+            if let Some((outbox, offer)) = group.offer(&message, &[], false) {
                 let promised = message.qos != QoS::AtMostOnce;
                 kept |= self.note(publisher, &outbox, offer, promised, &message, &mut published);
             }
@@ -133,7 +148,7 @@ impl Router {
     }
 
     /// Routes a permitted will; nobody waits for its outcome.
-    pub fn publish_will(&self, permit: Permit<'_, Publish<Message>>, publisher: u64, _now: Instant) {
+    pub fn publish_will(&self, permit: Permit<'_, Publish<Message>>, publisher: u64) {
         let mut publisher = Publisher::new(publisher);
         let _ = self.publish(&mut publisher, permit);
         publisher.wake();
@@ -150,11 +165,16 @@ impl Router {
         published: &mut Published,
     ) -> bool {
         let wake = match offer {
-            Offer::Dropped => return false,
+            Offer::Dropped(reason) => {
+                reason.into_iter().for_each(|reason| self.counters.drop_one(reason));
+                return false;
+            }
             Offer::Queued { wake } => wake,
             Offer::Behind { wake } => {
-                // A publisher that is its own slow subscriber cannot wait for itself.
-                if outbox.key != publisher.key {
+                if !promised {
+                    published.yields = true;
+                } else if outbox.key != publisher.key {
+                    // A publisher that is its own slow subscriber cannot wait for itself.
                     published.behind = Some(outbox.clone());
                 }
                 wake
@@ -201,8 +221,6 @@ impl Router {
     ) -> Option<Search> {
         let Subscribe { filter, subscription } = permit.redeem();
         self.enter(outbox, &subscription);
-        // What is retained from here on reaches the subscription live as well.
-        let as_of = self.retained.changes();
         let options = subscription.options;
         // [MQTT-3.3.1-9] to [MQTT-3.3.1-11]; never for a shared subscription (4.8.2).
         let wanted = match options.retain_handling {
@@ -217,7 +235,7 @@ impl Router {
             .identifier
             .map(|identifier| Arc::new(Extra { identifiers: vec![identifier], group: None }));
         let not_by = options.no_local.then(|| outbox.client_id.clone());
-        Some(Search { filter, qos: options.qos, extra, not_by, as_of })
+        Some(Search { filter, qos: options.qos, extra, not_by })
     }
 
     fn enter(&self, outbox: &Arc<Outbox>, subscription: &Subscription) {
@@ -249,7 +267,7 @@ impl Router {
             return false;
         };
         let passed_over: Vec<u64> = passed_over.iter().copied().chain([key]).collect();
-        let offered = group.offer(&candidate.message, &passed_over, online_only, &self.counters);
+        let offered = group.offer(&candidate.message, &passed_over, online_only);
         let Some((outbox, Offer::Queued { .. } | Offer::Behind { .. })) = offered else { return false };
         if outbox.is_durable() && candidate.qos != QoS::AtMostOnce {
             self.journal.record(Change::Queued { client: &outbox.client_id, message: &candidate.message });

@@ -7,7 +7,6 @@ use parking_lot::Mutex;
 use crate::mqtt::QoS;
 
 use super::{
-    counters::Counters,
     message::{Candidate, Extra, Message},
     outbox::{Offer, Outbox},
 };
@@ -68,43 +67,46 @@ impl Group {
         message: &Arc<Message>,
         passed_over: &[u64],
         online_only: bool,
-        counters: &Counters,
     ) -> Option<(Arc<Outbox>, Offer)> {
-        let members = {
-            let mut members = self.members.lock();
-            let count = members.list.len();
-            if count == 0 {
-                return None;
-            }
-            members.next = (members.next + 1) % count;
-            let start = members.next;
-            let mut turn: Vec<Member> =
-                members.list[start..].iter().chain(&members.list[..start]).cloned().collect();
-            // Stable: among those online, and among those not, the turn stands.
-            turn.sort_by_key(|member| !member.outbox.is_online());
-            turn
-        };
+        let mut members = self.members.lock();
+        let count = members.list.len();
+        members.next = members.next.wrapping_add(1);
+        let turn = |n: usize| &members.list[(members.next.wrapping_add(n)) % count];
         let mut last = None;
-        let eligible = |member: &Member| {
-            !passed_over.contains(&member.outbox.key) && (!online_only || member.outbox.is_online())
-        };
-        for member in members.into_iter().filter(eligible) {
-            let extra = Extra {
-                identifiers: member.identifier.into_iter().collect(),
-                group: Some((self.clone(), passed_over.to_vec())),
-            };
-            let candidate = Candidate {
-                message: message.clone(),
-                qos: message.qos.min(member.qos),
-                retain: member.retain_as_published && message.retain,
-                stored: false,
-                extra: Some(Arc::new(extra)),
-            };
-            match member.outbox.offer(candidate, counters) {
-                Offer::Dropped => last = Some((member.outbox, Offer::Dropped)),
-                queued => return Some((member.outbox, queued)),
+        for online in [true, false] {
+            if !online && online_only {
+                break;
+            }
+            for member in (0..count).map(turn) {
+                let outbox = &member.outbox;
+                if outbox.is_online() != online || passed_over.contains(&outbox.key) {
+                    continue;
+                }
+                match outbox.offer(self.candidate(member, message, passed_over)) {
+                    full @ Offer::Dropped(_) => last = Some((outbox.clone(), full)),
+                    queued => return Some((outbox.clone(), queued)),
+                }
             }
         }
         last
+    }
+
+    fn candidate(
+        self: &Arc<Self>,
+        member: &Member,
+        message: &Arc<Message>,
+        passed_over: &[u64],
+    ) -> Candidate {
+        let extra = Extra {
+            identifiers: member.identifier.into_iter().collect(),
+            group: Some((self.clone(), passed_over.to_vec())),
+        };
+        Candidate {
+            message: message.clone(),
+            qos: message.qos.min(member.qos),
+            retain: member.retain_as_published && message.retain,
+            stored: false,
+            extra: Some(Arc::new(extra)),
+        }
     }
 }

@@ -61,7 +61,7 @@ impl Will {
         };
         // A refusal is in the audit log; there is nobody left to tell.
         if let Ok(permit) = gate.will(&topic, message) {
-            broker.router.publish_will(permit, publisher, now);
+            broker.router.publish_will(permit, publisher);
         }
     }
 }

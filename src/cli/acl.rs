@@ -112,15 +112,11 @@ pub fn run(
 pub fn decide(accounts: &Accounts, question: &TestQuestion, settings: &Settings) -> Answer {
     let TestQuestion { user, client_id, access, topic } = question;
     let client_id = client_id.as_deref().unwrap_or_default();
-    let answer = Book::compile(accounts, &settings.superusers)
-        .map_err(|(rule, error)| format!("the denying rule on {:?} cannot be used: {error}", rule.filter))
-        .and_then(|book| {
-            book.test(user, client_id, *access, topic, settings.subscribe)
-                .map_err(|denial| denial.to_string())
-        });
+    let book = Book::compile(accounts, &settings.superusers);
+    let answer = book.test(user, client_id, *access, topic, settings.subscribe);
     match answer {
         Ok(rule) => Answer { allowed: true, reason: rule.to_string() },
-        Err(reason) => Answer { allowed: false, reason },
+        Err(denial) => Answer { allowed: false, reason: denial.to_string() },
     }
 }
 

@@ -56,7 +56,7 @@ section! {
         pub connect_timeout: Duration => Timeout = Duration::from_secs(10),
 
         /// Connections that have not yet sent their CONNECT.
-        pub pending: usize => Bound = 1024,
+        pub pending: usize => Bound = 512,
     }
 }
 

@@ -11,6 +11,8 @@ use super::decision::{Denial, Operation};
 const WINDOW: Duration = Duration::from_secs(60);
 /// How many different refusals are told apart within the window; the rest is counted together.
 const DISTINCT: usize = 1024;
+/// Bytes of a name or topic that are recorded.
+const LONGEST: usize = 256;
 
 /// The audit log: records of target `latchgate::policy::audit` at level INFO.
 #[derive(Debug, Default)]
@@ -49,6 +51,8 @@ impl Audit {
         denial: &Denial,
         now: Instant,
     ) {
+        let who = Refused { client: cut(who.client), user: cut(who.user), ..who };
+        let topic = cut(topic);
         let key = self.hasher.hash_one((who.client, who.user, operation, topic, denial.stage));
         {
             let mut seen = self.seen.lock();
@@ -92,6 +96,11 @@ impl Audit {
     }
 }
 
+/// The beginning of a foreign name: enough to know it by, too little to fill memory or disk with.
+fn cut(name: &str) -> &str {
+    &name[..name.floor_char_boundary(LONGEST)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +121,7 @@ mod tests {
         }
         assert_eq!(audit.seen.lock().len(), DISTINCT);
         assert!(*audit.uncounted.lock() > 0);
+        assert_eq!(cut(&"é".repeat(1000)).len(), LONGEST);
         audit.report(start + WINDOW);
         assert!(audit.seen.lock().is_empty() && *audit.uncounted.lock() == 0);
     }

@@ -9,6 +9,7 @@ use crate::mqtt::TopicFilter;
 use super::{
     acl::{Access, Rights, reserved},
     audit::Refused,
+    author::Author,
     decision::{Denial, Operation, Stage},
     identity::Identity,
     live::Presence,
@@ -18,6 +19,8 @@ use super::{
 
 /// How many topics' verdicts a gate remembers for each operation. When full it starts afresh.
 const REMEMBERED: usize = 1024;
+/// Verdicts on topics of more bytes than this are not remembered.
+const LONGEST: usize = 256;
 
 /// How a client stands after a change of policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +54,7 @@ pub struct Gate {
     verdicts: Vec<Verdict>,
     receive: AHashMap<Arc<str>, Option<Denial>>,
     last_received: Option<Arc<str>>,
+    author: Option<Author>,
 }
 
 impl Gate {
@@ -66,6 +70,7 @@ impl Gate {
             verdicts: Vec::new(),
             receive: AHashMap::default(),
             last_received: None,
+            author: None,
         };
         gate.refresh();
         gate
@@ -85,6 +90,15 @@ impl Gate {
         }
     }
 
+    /// Why the client may no longer be connected, if so.
+    pub fn ended(&mut self) -> Option<Denial> {
+        self.refresh();
+        match &self.standing {
+            Standing::Ended(denial) => Some(denial.clone()),
+            _ => None,
+        }
+    }
+
     /// May the client publish to `topic`? `make` makes the message, once that is settled.
     pub fn publish<M>(
         &mut self,
@@ -92,22 +106,33 @@ impl Gate {
         make: impl FnOnce(&Arc<str>) -> M,
     ) -> Result<Permit<'_, Publish<M>>, Denial> {
         self.refresh();
-        let slot = match self.publish.get(topic) {
-            Some(slot) => *slot,
-            None => {
-                let denial = self.may_publish(topic).err();
-                self.remember(topic, denial)
-            }
-        };
-        let verdict = &self.verdicts[slot];
-        if let Some(denial) = &verdict.denial {
-            let denial = denial.clone();
-            self.record(Operation::Publish, topic, &denial);
+        let (slot, topic, denial) = self.publish_verdict(topic);
+        if let Some(denial) = denial {
+            self.record(Operation::Publish, &topic, &denial);
             return Err(denial);
         }
-        let topic = verdict.topic.clone();
         let message = make(&topic);
         Ok(Permit::new(Publish { topic, slot, message }))
+    }
+
+    fn publish_verdict(&mut self, topic: &str) -> (usize, Arc<str>, Option<Denial>) {
+        if let Some(&slot) = self.publish.get(topic) {
+            let Verdict { topic, denial } = &self.verdicts[slot];
+            return (slot, topic.clone(), denial.clone());
+        }
+        let denial = self.may_publish(topic).err();
+        let topic: Arc<str> = topic.into();
+        if topic.len() > LONGEST {
+            return (usize::MAX, topic, denial);
+        }
+        if self.verdicts.len() >= REMEMBERED {
+            self.publish.clear();
+            self.verdicts.clear();
+        }
+        let slot = self.verdicts.len();
+        self.publish.insert(topic.clone(), slot);
+        self.verdicts.push(Verdict { topic: topic.clone(), denial: denial.clone() });
+        (slot, topic, denial)
     }
 
     /// May the client's will be published now? Asked at CONNECT and again when it fires.
@@ -145,12 +170,12 @@ impl Gate {
     pub fn deliver<M>(
         &mut self,
         topic: &Arc<str>,
-        author: Option<&Identity>,
+        author: Option<&Arc<Identity>>,
         message: M,
     ) -> Result<Permit<'_, Deliver<M>>, Denial> {
         self.refresh();
         if let Some(author) = author
-            && let Err(denial) = self.policy.may_still_publish(author, topic)
+            && let Err(denial) = self.may_still_publish(author, topic)
         {
             self.record(Operation::Receive, topic, &denial);
             return Err(denial);
@@ -158,27 +183,44 @@ impl Gate {
         if self.last_received.as_ref().is_some_and(|last| Arc::ptr_eq(last, topic)) {
             return Ok(Permit::new(Deliver { message }));
         }
-        if !self.receive.contains_key(&**topic) {
-            if self.receive.len() >= REMEMBERED {
-                self.receive.clear();
-            }
-            let denial = match &self.standing {
-                Standing::Ended(denial) => Some(denial.clone()),
-                _ => self.rights.on_topic(Access::RECEIVE, topic).err(),
-            };
-            self.receive.insert(topic.clone(), denial);
-        }
-        match self.receive.get(&**topic) {
-            Some(Some(denial)) => {
-                let denial = denial.clone();
+        match self.may_receive(topic) {
+            Some(denial) => {
                 self.record(Operation::Receive, topic, &denial);
                 Err(denial)
             }
-            _ => {
+            None => {
                 self.last_received = Some(topic.clone());
                 Ok(Permit::new(Deliver { message }))
             }
         }
+    }
+
+    fn may_receive(&mut self, topic: &Arc<str>) -> Option<Denial> {
+        if let Some(denial) = self.receive.get(&**topic) {
+            return denial.clone();
+        }
+        let denial = match &self.standing {
+            Standing::Ended(denial) => Some(denial.clone()),
+            _ => self.rights.on_topic(Access::RECEIVE, topic).err(),
+        };
+        if topic.len() <= LONGEST {
+            if self.receive.len() >= REMEMBERED {
+                self.receive.clear();
+            }
+            self.receive.insert(topic.clone(), denial.clone());
+        }
+        denial
+    }
+
+    fn may_still_publish(&mut self, identity: &Arc<Identity>, topic: &str) -> Result<(), Denial> {
+        if !self.policy.settings().check_retained_source {
+            return Ok(());
+        }
+        let book = self.policy.book();
+        if !self.author.as_ref().is_some_and(|author| author.is(&book, identity)) {
+            self.author = None;
+        }
+        self.author.get_or_insert_with(|| Author::new(book, identity.clone())).may_publish(topic)
     }
 
     fn may_publish(&self, topic: &str) -> Result<(), Denial> {
@@ -189,18 +231,6 @@ impl Gate {
             return Err(Denial::not_authorized(Stage::Reserved, None, "only the gateway publishes there"));
         }
         self.rights.on_topic(Access::PUBLISH, topic).map(drop)
-    }
-
-    fn remember(&mut self, topic: &str, denial: Option<Denial>) -> usize {
-        if self.verdicts.len() >= REMEMBERED {
-            self.publish.clear();
-            self.verdicts.clear();
-        }
-        let slot = self.verdicts.len();
-        let topic: Arc<str> = topic.into();
-        self.publish.insert(topic.clone(), slot);
-        self.verdicts.push(Verdict { topic, denial });
-        slot
     }
 
     /// Takes a change of policy in: new rights, empty caches, and whether the client may stay.

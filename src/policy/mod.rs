@@ -9,6 +9,7 @@ pub mod accounts;
 pub mod acl;
 mod audit;
 pub mod auth;
+mod author;
 mod decision;
 mod gate;
 mod identity;

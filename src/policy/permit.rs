@@ -74,8 +74,8 @@ impl<A> Permit<'_, A> {
 pub struct Publish<M> {
     /// Topic name, shared by all messages of this client on this topic.
     pub topic: Arc<str>,
-    /// A small number for the topic within this gate. It may come to stand for another topic, whose `topic`
-    /// then is another allocation.
+    /// A small number for the topic within this gate, or `usize::MAX`. It may come to stand for another topic, whose
+    /// `topic` then is another allocation.
     pub slot: usize,
     /// The message.
     pub message: M,

@@ -4,10 +4,11 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use atomic_waker::AtomicWaker;
+use parking_lot::Mutex;
 
 use super::{
     accounts::{AccountError, AccountStore},
-    acl::{Access, Book, SubscribeRule},
+    acl::{Book, SubscribeRule},
     audit::{Audit, Refused},
     auth::Login,
     decision::{Denial, Operation, Stage},
@@ -81,6 +82,8 @@ pub struct Policy {
     live: Arc<Live>,
     audit: Audit,
     login: Login,
+    /// Held while a book is read and put in force, so that an older one never replaces a newer one.
+    reloading: Mutex<()>,
 }
 
 impl Policy {
@@ -94,6 +97,7 @@ impl Policy {
             live: Arc::default(),
             audit: Audit::default(),
             login,
+            reloading: Mutex::default(),
             settings,
         }))
     }
@@ -112,6 +116,7 @@ impl Policy {
 
     /// Reads accounts and rules again and tells the sessions concerned. On an error the old book stays. Blocks.
     pub fn reload(&self) -> Result<(), AccountError> {
+        let _one_at_a_time = self.reloading.lock();
         let new = Arc::new(read(self.login.store(), &self.settings)?);
         let old = self.book.swap(new.clone());
         self.live.raise(|user| !old.same_for(&new, user));
@@ -141,8 +146,8 @@ impl Policy {
                     complained = true;
                 }
                 Ok(Err(_)) => {}
-                // The runtime is shutting down.
-                Err(_) => return,
+                Err(error) if error.is_cancelled() => return,
+                Err(error) => tracing::error!(%error, "accounts could not be looked at; trying again"),
             }
             self.audit.report(std::time::Instant::now());
             tokio::time::sleep(POLL).await;
@@ -191,7 +196,12 @@ impl Policy {
             listener: applicant.listener,
             credential,
         };
-        Ok(Gate::new(self.clone(), Arc::new(identity), presence))
+        // What changed while the password was being verified counts.
+        let mut gate = Gate::new(self.clone(), Arc::new(identity), presence);
+        match gate.ended() {
+            None => Ok(gate),
+            Some(denial) => Err(denial),
+        }
     }
 
     /// A gate for a client that is gone but whose delayed will is to be published.
@@ -199,35 +209,8 @@ impl Policy {
         let presence = self.live.enter(identity.user.clone(), Arc::default());
         Gate::new(self.clone(), identity.clone(), presence)
     }
-
-    /// May the author of a retained message still publish it?
-    pub(super) fn may_still_publish(&self, author: &Identity, topic: &str) -> Result<(), Denial> {
-        if !self.settings.check_retained_source {
-            return Ok(());
-        }
-        let book = self.book.load();
-        let denied =
-            |rule| Denial::not_authorized(Stage::Source, rule, "its author may no longer publish it");
-        // Rules may go on standing for a name whose account is gone.
-        let gone = match book.account(&author.user) {
-            Some(account) => !account.enabled,
-            None => author.credential.is_some(),
-        };
-        if gone {
-            return Err(denied(None));
-        }
-        match book.rights(&author.user, &author.client_id).on_topic(Access::PUBLISH, topic) {
-            Ok(_) => Ok(()),
-            Err(denial) => Err(denied(denial.rule)),
-        }
-    }
 }
 
 fn read(store: &dyn AccountStore, settings: &Settings) -> Result<Book, AccountError> {
-    Book::compile(&store.load()?, &settings.superusers).map_err(|(rule, error)| AccountError {
-        what: format!(
-            "the denying rule for {} on {:?} cannot be used: {error}; remove it with `latchgate acl remove`",
-            rule.subject, rule.filter
-        ),
-    })
+    Ok(Book::compile(&store.load()?, &settings.superusers))
 }

@@ -47,6 +47,9 @@ struct Slot<M> {
     counted: bool,
 }
 
+/// Most entries the window ever has, so that an identifier is always free.
+const LARGEST: usize = 65_000;
+
 /// The window of unacknowledged messages, oldest first.
 ///
 /// At most `limit` messages are unacknowledged on one connection [MQTT-3.3.4-9]; those of an earlier
@@ -82,9 +85,10 @@ impl<M> Outgoing<M> {
         }
     }
 
-    /// Whether another message may be sent now.
+    /// Whether another message may be sent now. What an earlier connection left half done counts too, though less:
+    /// a client that never finishes an exchange comes to a halt, not the window to its end.
     pub fn has_room(&self) -> bool {
-        self.quota_used < self.limit
+        self.quota_used < self.limit && self.window.len() < self.limit.saturating_mul(2).min(LARGEST)
     }
 
     /// Messages and releases not yet done with.
@@ -108,7 +112,7 @@ impl<M> Outgoing<M> {
             let id = self.next_id;
             self.next_id = self.next_id.checked_add(1).unwrap_or(1);
             self.given = self.given.saturating_add(1);
-            // [MQTT-2.2.1-3]: not one that is in use. The window has at most 65,534 entries: see `limit`.
+            // [MQTT-2.2.1-3]: not one that is in use. There is one: the window never holds all.
             if self.given < u32::from(u16::MAX) || !self.window.iter().any(|slot| slot.id == id) {
                 break id;
             }
@@ -164,9 +168,13 @@ impl<M> Outgoing<M> {
         self.remove(at).ok_or(UnknownId)
     }
 
-    /// PUBREC: QoS 2 goes on to its second half, unless `refused`.
+    /// PUBREC: QoS 2 goes on to its second half, unless `refused`, which ends the exchange whatever its stage.
     pub fn pubrec(&mut self, id: u16, refused: bool) -> Result<PubRec<M>, UnknownId> {
-        if self.find(id, |stage| matches!(stage, Stage::Released)).is_ok() {
+        if let Ok(at) = self.find(id, |stage| matches!(stage, Stage::Released)) {
+            if refused {
+                self.remove(at);
+                return Err(UnknownId);
+            }
             return Ok(PubRec::ReleaseAgain);
         }
         let at = self.find(id, |stage| matches!(stage, Stage::Sent(QoS::ExactlyOnce, _)))?;
@@ -197,6 +205,17 @@ impl<M> Outgoing<M> {
         if let Ok(at) = self.find(id, |stage| matches!(stage, Stage::Sent(..))) {
             self.remove(at);
         }
+    }
+
+    /// Takes every QoS 1 message out that was not acknowledged.
+    pub fn unacknowledged_qos1(&mut self) -> Vec<M> {
+        let mut ids = Vec::new();
+        for slot in &self.window {
+            if matches!(slot.stage, Stage::Sent(QoS::AtLeastOnce, _)) {
+                ids.push(slot.id);
+            }
+        }
+        ids.into_iter().filter_map(|id| self.puback(id).ok()).collect()
     }
 
     fn find(&self, id: u16, stage: impl Fn(&Stage<M>) -> bool) -> Result<usize, UnknownId> {
@@ -267,6 +286,22 @@ mod tests {
         assert!(window.must_resend());
         assert_eq!(window.puback(ids[0]), Ok("m"));
         assert!(matches!(window.resend(), Some(Resend::Publish(id, ..)) if id == ids[2]));
+    }
+
+    #[test]
+    fn a_client_that_never_completes_comes_to_a_halt_and_its_identifiers_never_run_out() {
+        let mut window = Outgoing::default();
+        for limit in [u16::MAX, 4] {
+            for _ in 0..3 {
+                window.connected(limit);
+                while window.resend().is_some() {}
+                while window.has_room() {
+                    let id = window.send(QoS::ExactlyOnce, "a");
+                    window.pubrec(id, false).unwrap();
+                }
+            }
+            assert!(window.len() <= LARGEST);
+        }
     }
 
     #[test]

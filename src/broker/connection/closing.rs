@@ -40,7 +40,7 @@ where
         self.publisher.wake();
         self.say_goodbye(&end);
         self.put_away(&end);
-        let Connection { broker, mut writer, mut stream, session, gate, .. } = self;
+        let Connection { mut writer, mut stream, session, gate, seated, .. } = self;
         // The next connection of this client need not wait for our last words.
         drop((session, gate));
         let _ = tokio::time::timeout(LAST_WORDS, async {
@@ -48,7 +48,7 @@ where
             stream.shutdown().await
         })
         .await;
-        broker.left();
+        drop(seated);
         if !matches!(end, End::Client { .. } | End::Lost(_)) {
             linger(&mut stream).await;
         }
@@ -112,32 +112,39 @@ where
 }
 
 impl Broker {
-    /// Hands a session to a connection that claimed it; whether it goes on where it stopped [MQTT-3.2.2-2].
-    pub(in crate::broker) fn take_up(
+    /// Records what a connection is about to do to a session it claimed: go on with it if it is `present`, else begin
+    /// a new one.
+    pub(super) fn note_opening(&self, seat: &Seat, gate: &Gate, present: bool, expiry: u32) {
+        let (client, owner) = (&*seat.outbox.client_id, &*gate.identity().user);
+        let kept = seat.parked.lock().is_kept();
+        if kept && (!present || expiry == 0) {
+            self.router.journal.record(Change::Ended { client });
+        }
+        if expiry > 0 {
+            self.router.journal.record(Change::Opened { client, owner, expiry });
+        }
+    }
+
+    /// Hands a session to the connection that claimed it: as it was if it is `present` [MQTT-3.2.2-2], else emptied.
+    pub(super) fn take_up(
         &self,
         seat: &Arc<Seat>,
         session: &mut OwnedMutexGuard<Session<Candidate>>,
-        gate: &Gate,
-        existed: bool,
-        clean_start: bool,
-    ) -> bool {
+        present: bool,
+    ) {
         let parked = std::mem::take(&mut *seat.parked.lock());
-        let user = gate.identity().user.clone();
-        let same_user = std::mem::replace(&mut *seat.owner.lock(), user.clone()) == user;
-        // A seat without an end was emptied by its last connection, which a waiting claim kept it from removing.
-        let present = existed && parked.is_kept() && same_user && !clean_start;
-        if !present {
-            if let Some((_, will)) = parked.will {
-                // The session ends before the delay is over [MQTT-3.1.3-9].
-                will.fire(self, seat.outbox.key, clock::now());
-            }
-            self.wipe(seat, session);
+        if present {
+            return;
         }
-        present
+        if let Some((_, will)) = parked.will {
+            // The session ends before the delay is over [MQTT-3.1.3-9].
+            will.fire(self, seat.outbox.key, clock::now());
+        }
+        self.wipe(seat, session);
     }
 
     /// Leaves a session without a connection: it is parked if it outlives the connection, else it ends.
-    pub(super) fn put_down(
+    fn put_down(
         &self,
         seat: &Arc<Seat>,
         session: &mut OwnedMutexGuard<Session<Candidate>>,
@@ -184,7 +191,10 @@ impl Broker {
         session: &mut OwnedMutexGuard<Session<Candidate>>,
     ) {
         seat.outbox.set_state(false, false);
-        seat.parked.lock().kept = false;
+        let parked = std::mem::take(&mut *seat.parked.lock());
+        if parked.is_kept() || session.expiry > 0 {
+            self.router.journal.record(Change::Ended { client: &seat.outbox.client_id });
+        }
         self.wipe(seat, session);
         self.registry.release(seat, session);
     }
@@ -198,8 +208,11 @@ impl Broker {
         for candidate in seat.outbox.remove(|_| true) {
             self.router.pass_on(&candidate, key, false);
         }
+        // Of the unacknowledged, only QoS 1 may go to somebody else [MQTT-4.8.2-5].
+        for candidate in session.outgoing.unacknowledged_qos1() {
+            self.router.pass_on(&candidate, key, false);
+        }
         *seat.backlog.lock() = Backlog::default();
         **session = Session::default();
-        self.router.journal.record(Change::Ended { client: &seat.outbox.client_id });
     }
 }

@@ -15,7 +15,6 @@ use crate::broker::{
     broker::Broker,
     clock,
     counters::Dropped,
-    journal::Change,
     message::Candidate,
     registry::{ClaimError, Seat},
     router::Publisher,
@@ -23,7 +22,6 @@ use crate::broker::{
 };
 use crate::mqtt::{
     ConnAck, Connect, DecodeError, Login, Packet, Properties, Property, ReasonCode, Version, codec,
-    valid_topic_name,
 };
 use crate::policy::{Applicant, Gate, Secret};
 use crate::session::{Aliases, Session};
@@ -47,6 +45,7 @@ pub(super) struct Admitted {
     bell: Arc<AtomicWaker>,
     seat: Arc<Seat>,
     turn: u64,
+    seated: Seated,
     session: OwnedMutexGuard<Session<Candidate>>,
     will: Option<Will>,
 }
@@ -126,7 +125,7 @@ where
         let bytes = input.take();
         let (outcome, used) = match codec::decode(&bytes, None, CONNECT_SIZE) {
             Ok(None) => (None, 0),
-            Ok(Some((Packet::Connect(connect), used))) => (Some(Some(Request::new(&connect))), used),
+            Ok(Some((Packet::Connect(connect), used))) => (Some(Some(Ok(Request::new(&connect)))), used),
             Ok(Some(_)) => (Some(None), 0),
             // [MQTT-3.1.4-1]: what version it would be is told by its level byte, if that is readable.
             Err(error) => (Some(refuse_bytes(&bytes, error).map(Err)), 0),
@@ -164,16 +163,11 @@ fn sniff_version(bytes: &[u8]) -> Option<Version> {
 }
 
 impl Request {
-    fn new(connect: &Connect<'_>) -> Result<Self, Refusal> {
+    fn new(connect: &Connect<'_>) -> Self {
         let Connect { version, clean_start, keep_alive, client_id, will, login, properties, .. } = connect;
         let Login { username, password } = login;
         let v5 = *version == Version::V5;
-        if let Some(will) = will
-            && let Err(error) = valid_topic_name(will.topic)
-        {
-            return Err(refuse(*version, ReasonCode::TopicNameInvalid, error));
-        }
-        Ok(Request {
+        Request {
             version: *version,
             clean_start: *clean_start,
             keep_alive: *keep_alive,
@@ -191,7 +185,7 @@ impl Request {
             max_packet: properties.maximum_packet_size().map_or(usize::MAX, |size| size as usize),
             problem_information: properties.request_problem_information() != Some(0),
             authentication_method: properties.authentication_method().is_some(),
-        })
+        }
     }
 }
 
@@ -244,7 +238,6 @@ async fn enter(
     {
         return Err(refuse(version, denial.code, format!("will refused: {denial}")));
     }
-    let seated = Seated::new(broker, limits, version)?;
     let claimed = broker.registry.claim(
         broker,
         &client_id,
@@ -255,27 +248,33 @@ async fn enter(
     let claim = match claimed {
         Ok(claim) => claim,
         Err(ClaimError::AnotherUser) => {
-            return no(ReasonCode::NotAuthorized, "the client identifier is in use by another user");
+            return no(ReasonCode::NotAuthorized, "the session of this client identifier is another user's");
         }
         Err(ClaimError::Full) => {
             return no(ReasonCode::QuotaExceeded, "no more sessions can be kept: see limits.sessions");
         }
     };
+    // A client that takes its own connection over needs no further place.
+    let most = if claim.seat.outbox.is_online() { usize::MAX } else { limits.connections };
+    let Some(seated) = Seated::new(broker, most) else {
+        return no(ReasonCode::QuotaExceeded, "no more connections are taken: see limits.connections");
+    };
     let mut session = claim.session().await;
-    let expiry = request.session_expiry.min(limits.session_expiry);
-    let present = broker.take_up(&claim.seat, &mut session, &gate, claim.existed, request.clean_start);
-    session.expiry = expiry;
-    let receive_maximum = request.receive_maximum.min(limits.inflight);
-    session.outgoing.connected(receive_maximum);
-    if expiry > 0 {
-        let owner = gate.identity().user.clone();
-        broker.router.journal.record(Change::Opened { client: &client_id, owner: &owner, expiry });
+    if let Some(denial) = gate.ended() {
+        return Err(refuse(version, denial.code, &denial));
     }
+    let expiry = request.session_expiry.min(limits.session_expiry);
+    let present = claim.seat.parked.lock().is_kept() && !request.clean_start;
+    broker.note_opening(&claim.seat, &gate, present, expiry);
     let mut ticket = broker.router.journal.commit();
+    // Until here nothing has happened in memory: the client may go away, or the commit fail.
     if let Err(error) = poll_fn(|cx| ticket.poll(cx)).await {
-        broker.put_down(&claim.seat, &mut session, &gate, None, clock::now());
         return Err(refuse(version, ReasonCode::ServerUnavailable, error));
     }
+    broker.take_up(&claim.seat, &mut session, present);
+    session.expiry = expiry;
+    session.outgoing.connected(request.receive_maximum.min(limits.inflight));
+    session.incoming.connected();
     claim.seat.outbox.set_state(true, expiry > 0);
     let keep_alive = keep_alive(request.keep_alive, limits.keep_alive);
     let mut writer = Writer { output: Output::default(), version, max_packet: request.max_packet };
@@ -290,7 +289,6 @@ async fn enter(
         reason: ReasonCode::Success,
         properties,
     }));
-    seated.keep();
     tracing::debug!(client = ?client_id, user = ?gate.identity().user, %address, ?version, "connected");
     Ok(Admitted {
         limits: limits.clone(),
@@ -306,6 +304,7 @@ async fn enter(
         bell,
         seat: claim.seat.clone(),
         turn: claim.turn,
+        seated,
         session,
         will: request.will,
     })
@@ -361,31 +360,25 @@ fn connack_properties<'a>(
     properties
 }
 
-/// Counts a connection; unless kept, uncounts it.
-struct Seated<'a>(Option<&'a Broker>);
+/// A connection that is counted, until dropped.
+pub(super) struct Seated(Arc<Broker>);
 
-impl<'a> Seated<'a> {
-    fn new(broker: &'a Broker, limits: &Limits, version: Version) -> Result<Self, Refusal> {
+impl Seated {
+    /// Counts a connection, if there are fewer than `most`.
+    fn new(broker: &Arc<Broker>, most: usize) -> Option<Self> {
         let before = broker.counters.connected.fetch_add(1, Ordering::AcqRel);
-        let seated = Seated(Some(broker));
-        if before >= limits.connections as u64 {
+        let seated = Seated(broker.clone());
+        if before >= most as u64 {
             broker.counters.drop_one(Dropped::Connections);
-            let why = "no more connections are taken: see limits.connections";
-            return Err(refuse(version, ReasonCode::QuotaExceeded, why));
+            return None;
         }
-        Ok(seated)
-    }
-
-    fn keep(mut self) {
-        self.0 = None;
+        Some(seated)
     }
 }
 
-impl Drop for Seated<'_> {
+impl Drop for Seated {
     fn drop(&mut self) {
-        if let Some(broker) = self.0 {
-            broker.left();
-        }
+        self.0.left();
     }
 }
 
@@ -426,6 +419,7 @@ impl Admitted {
             publisher: Publisher::new(self.seat.outbox.key),
             seat: self.seat,
             turn: self.turn,
+            seated: self.seated,
             session: self.session,
             aliases: Aliases::new(TOPIC_ALIASES),
             will: self.will,

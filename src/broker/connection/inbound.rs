@@ -13,7 +13,7 @@ use crate::broker::{
     message::{Message, forwarded},
     router::{Published, RetainedFull},
 };
-use crate::mqtt::{Ack, Disconnect, Packet, Properties, Property, Publish, QoS, ReasonCode, Version, codec};
+use crate::mqtt::{Ack, Disconnect, Packet, Properties, Property, Publish, QoS, ReasonCode, Version};
 use crate::policy::Denial;
 use crate::session::{AliasError, PubRec};
 
@@ -72,17 +72,18 @@ where
 
     fn on_publish(&mut self, publish: Publish<'_>) -> Result<(), End> {
         self.broker.counters.received.fetch_add(1, Ordering::Relaxed);
+        if !self.limits.admits_topic(publish.topic) {
+            return self.refuse_topic(&publish);
+        }
         let alias = self.check_publish(&publish)?;
         let topic = alias.as_deref().unwrap_or(publish.topic);
         if let Some(id) = publish.packet_id.filter(|id| self.session.incoming.holds(*id))
             && publish.qos == QoS::ExactlyOnce
         {
             // Routed already; only the answer was lost [MQTT-4.3.3-10].
-            self.acknowledge(QoS::ExactlyOnce, Some(id), ReasonCode::Success, None, Ticket::DONE);
+            let ticket = self.commit();
+            self.acknowledge(QoS::ExactlyOnce, Some(id), ReasonCode::Success, None, ticket);
             return Ok(());
-        }
-        if !self.limits.admits_topic(topic) {
-            return self.refuse_topic(&publish);
         }
         let now = self.now;
         let author = self.gate.identity().clone();
@@ -110,7 +111,7 @@ where
     fn check_publish(&mut self, publish: &Publish<'_>) -> Result<Option<Arc<str>>, End> {
         if publish.qos != QoS::AtMostOnce
             && self.client.version == Version::V5
-            && self.unacknowledged + self.session.incoming.len() >= usize::from(self.limits.inflight)
+            && self.unacknowledged + self.session.incoming.open() >= usize::from(self.limits.inflight)
             && !publish.packet_id.is_some_and(|id| self.session.incoming.holds(id))
         {
             // [MQTT-3.3.4-7]
@@ -139,12 +140,11 @@ where
     }
 
     fn accept_publish(&mut self, publish: &Publish<'_>, published: Published, now: Instant) {
-        let Published { mut ticket, matched, behind } = published;
-        match (behind, publish.qos) {
-            (None, _) => {}
-            (Some(_), QoS::AtMostOnce) => self.yields = true,
-            (Some(outbox), _) => self.pressure = Some(Pressure { outbox, until: now + PATIENCE }),
+        let Published { mut ticket, matched, behind, yields } = published;
+        if let Some(outbox) = behind {
+            self.pressure = Some(Pressure { outbox, until: now + PATIENCE });
         }
+        self.yields = yields && publish.qos == QoS::AtMostOnce;
         let reason = if matched { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
         if let Some(id) = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce) {
             self.session.incoming.receive(id);
@@ -231,8 +231,7 @@ where
         if ticket.is_done() && self.owed.is_empty() {
             self.writer.packet(packet);
         } else {
-            let mut bytes = Vec::new();
-            codec::encode(packet, self.client.version, &mut bytes);
+            let bytes = self.writer.later(packet);
             // A QoS 2 message goes on counting until its PUBREL, see `Incoming`.
             let counts = matches!(packet, Packet::PubAck(_));
             self.unacknowledged += usize::from(counts);

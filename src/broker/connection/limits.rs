@@ -32,8 +32,11 @@ pub struct Limits {
 /// Deepest topic whatever the configuration says: the trees are walked recursively.
 const DEEPEST: usize = 1000;
 
-/// Largest CONNECT in bytes: it comes before anybody was admitted.
-pub(super) const CONNECT_SIZE: usize = 512 * 1024;
+/// Largest CONNECT in bytes: it comes before anybody was admitted. A will of the largest size fits.
+pub(super) const CONNECT_SIZE: usize = 128 * 1024;
+
+/// Largest SUBSCRIBE or UNSUBSCRIBE in bytes: each filter in it is work.
+pub(super) const SUBSCRIBE_SIZE: usize = 1024 * 1024;
 
 /// How many topic aliases a client may use.
 pub(super) const TOPIC_ALIASES: u16 = 64;

@@ -19,7 +19,6 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
-    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -32,7 +31,7 @@ use crate::mqtt::{DecodeError, ReasonCode, Version};
 use crate::policy::{Denial, Gate};
 use crate::session::{Aliases, Session};
 
-use self::{input::Input, writer::Writer};
+use self::{handshake::Seated, input::Input, writer::Writer};
 use super::{
     backlog::Backlog, broker::Broker, journal::Ticket, message::Candidate, outbox::Outbox, registry::Seat,
     router::Publisher, will::Will,
@@ -124,6 +123,7 @@ struct Connection<S> {
     bell: Arc<AtomicWaker>,
     seat: Arc<Seat>,
     turn: u64,
+    seated: Seated,
     session: OwnedMutexGuard<Session<Candidate>>,
     aliases: Aliases,
     will: Option<Will>,
@@ -154,10 +154,6 @@ where
 {
     let Some(admitted) = handshake::handshake(&broker, &mut stream, door).await else { return };
     let mut connection = admitted.into_connection(broker, stream);
-    let end = std::future::poll_fn(|cx| match connection.poll_turn(cx) {
-        Poll::Ready(end) => Poll::Ready(end),
-        Poll::Pending => Poll::Pending,
-    })
-    .await;
+    let end = std::future::poll_fn(|cx| connection.poll_turn(cx)).await;
     connection.close(end).await;
 }

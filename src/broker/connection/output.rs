@@ -18,6 +18,8 @@ use crate::broker::message::Message;
 const LARGE: usize = 8 * 1024;
 /// How many pieces are handed to the system at a time.
 const PIECES: usize = 16;
+/// Written bytes that are cut off even if others follow them.
+const COMPACT: usize = 64 * 1024;
 /// A buffer larger than this is not kept for reuse.
 const KEPT: usize = 256 * 1024;
 
@@ -131,6 +133,11 @@ impl Output {
             self.written -= length;
             self.len -= length;
             self.pieces.pop_front();
+        }
+        if self.pieces.is_empty() && self.written >= COMPACT && self.written < self.tail.len() {
+            // A link that never takes all of it must not let it grow.
+            self.tail.drain(..self.written);
+            self.written = 0;
         }
         if self.written == self.tail.len() {
             self.written = 0;

@@ -20,9 +20,13 @@ where
         let identifier = subscribe.properties.subscription_identifier();
         let mut reasons = Vec::with_capacity(subscribe.filters.len());
         let mut why = None;
-        for wanted in &subscribe.filters {
+        for (n, wanted) in subscribe.filters.iter().enumerate() {
             // Each filter stands for itself: a refused one does not harm its neighbours.
-            reasons.push(self.subscribe_one(wanted, identifier, &mut why)?);
+            reasons.push(if n < self.limits.subscriptions {
+                self.subscribe_one(wanted, identifier, &mut why)?
+            } else {
+                ReasonCode::QuotaExceeded
+            });
         }
         let mut packet = SubAck { packet_id: subscribe.packet_id, reasons, properties: Default::default() };
         if let Some(why) = &why {
@@ -50,7 +54,7 @@ where
                 return Ok(ReasonCode::TopicFilterInvalid);
             }
         };
-        if !self.limits.admits_topic(filter.as_str()) {
+        if !self.limits.admits_topic(wanted.filter) {
             *why = Some("a filter is longer or deeper than the limits allow".into());
             return Ok(ReasonCode::TopicFilterInvalid);
         }

@@ -14,7 +14,7 @@ use crate::mqtt::{Ack, Packet, QoS, ReasonCode, codec};
 use crate::policy::Standing;
 use crate::session::Resend;
 
-use super::{Connection, End};
+use super::{Connection, End, limits::SUBSCRIBE_SIZE, writer::TooLarge};
 
 /// Nothing more is encoded while this many bytes wait to be written.
 const HIGH: usize = 64 * 1024;
@@ -22,8 +22,36 @@ const HIGH: usize = 64 * 1024;
 const BATCH: usize = 128;
 /// Reads in one turn before others have theirs.
 const ROUNDS: usize = 4;
-/// Acknowledgements that wait for their commits, beyond which nothing more is read.
+/// Acknowledgements that wait for their commits, beyond which nothing more is accepted.
 const OWED: usize = 1024;
+/// How much longer than its keep alive a client may take nothing while its packets are not read: the system holds
+/// a good deal of what was written.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// Packet types that bring more work than an answer of a few bytes.
+const PUBLISH: u8 = 3;
+const SUBSCRIBE: u8 = 8;
+const UNSUBSCRIBE: u8 = 10;
+
+/// What reading came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// There is nothing to read; the socket tells when there is.
+    Idle,
+    /// There may be more.
+    More,
+    /// There is more, but it must wait.
+    Held,
+}
+
+/// What handling came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Handled {
+    /// Every complete packet.
+    All,
+    /// Something is left for later.
+    Stopped,
+}
 
 impl<S> Connection<S>
 where
@@ -44,16 +72,22 @@ where
         self.look_around()?;
         for _ in 0..ROUNDS {
             self.pay(cx)?;
-            let more = self.read(cx)?;
+            let progress = self.read(cx)?;
             self.publisher.wake();
             self.write(cx)?;
-            if !more {
-                return self.watch_clock(cx);
+            let again = match progress {
+                Progress::More => true,
+                // What was written since may have made room; nobody else would tell.
+                Progress::Held => !self.is_busy(),
+                Progress::Idle => false,
+            };
+            if !again {
+                return self.watch_clock(cx, progress);
             }
         }
         // There is more to read, but others have their turn first.
         cx.waker().wake_by_ref();
-        self.watch_clock(cx)
+        self.watch_clock(cx, Progress::More)
     }
 
     /// Delivers and writes until nothing is left or the client does not take more.
@@ -112,54 +146,65 @@ where
         Ok(())
     }
 
-    /// Reads once and handles what came, unless somebody must catch up first; whether there may be more.
-    fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
-        if let Some(pressure) = &self.pressure {
-            let late = self.now >= pressure.until;
-            if pressure.outbox.poll_room(cx).is_pending() && !late {
-                return Ok(false);
-            }
-            if late {
-                pressure.outbox.give_up();
-            }
-            self.pressure = None;
-        }
-        if self.is_full() {
-            // What makes room (a commit, a writable socket) wakes the task.
-            return Ok(false);
-        }
+    /// Reads once and handles what came.
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<Progress, End> {
+        self.relieve(cx);
         // What was read before and could not be handled then comes first.
-        if !self.input.is_empty() {
-            self.handle_input()?;
-            if self.pressure.is_some() || self.is_full() || self.yields {
-                return Ok(true);
-            }
+        if !self.input.is_empty() && self.handle_input()? == Handled::Stopped {
+            return Ok(if self.is_busy() { Progress::Held } else { Progress::More });
         }
         match self.input.poll_fill(&mut self.stream, cx) {
-            Poll::Pending => Ok(false),
+            Poll::Pending => Ok(Progress::Idle),
             Poll::Ready(Ok(0)) => Err(End::Lost("closed by the client".into())),
             Poll::Ready(Err(error)) => Err(End::Lost(error.to_string())),
-            Poll::Ready(Ok(_)) => self.handle_input().map(|()| true),
+            Poll::Ready(Ok(_)) => self.handle_input().map(|_| Progress::More),
         }
     }
 
-    /// Whether so much waits to be answered or written that nothing more is read.
-    fn is_full(&self) -> bool {
-        self.owed.len() >= OWED || self.writer.output.len() >= HIGH
+    /// Ends the wait for a subscriber that has caught up, or that was waited for long enough.
+    fn relieve(&mut self, cx: &mut Context<'_>) {
+        let Some(pressure) = &self.pressure else { return };
+        if pressure.outbox.poll_room(cx).is_pending() {
+            if self.now < pressure.until {
+                return;
+            }
+            pressure.outbox.give_up();
+        }
+        self.pressure = None;
     }
 
-    /// Handles what was read, up to the point where somebody must catch up first.
-    fn handle_input(&mut self) -> Result<(), End> {
+    /// Whether packets that bring more work must wait: for a subscriber to catch up, for commits, or for the client to
+    /// take what it was sent.
+    fn is_busy(&self) -> bool {
+        self.pressure.is_some() || self.owed.len() >= OWED || self.writer.output.len() >= HIGH
+    }
+
+    /// Whether even packets that are answered in a few bytes must wait.
+    fn is_full(&self) -> bool {
+        self.owed.len() >= 2 * OWED || self.writer.output.len() >= 2 * HIGH
+    }
+
+    /// Handles what was read. While busy, only acknowledgements, PINGREQ and DISCONNECT: two clients that wait for each
+    /// other could not go on otherwise, and keep alive and wills would be misjudged.
+    fn handle_input(&mut self) -> Result<Handled, End> {
         let bytes = self.input.take();
-        let mut used = 0;
-        let mut outcome = Ok(());
+        let (mut used, mut outcome) = (0, Ok(Handled::All));
         self.yields = false;
-        while outcome.is_ok() && self.pressure.is_none() && !self.yields && !self.is_full() {
-            match codec::decode(&bytes[used..], Some(self.client.version), self.limits.packet_size) {
+        while let (Ok(Handled::All), Some(first)) = (&outcome, bytes.get(used)) {
+            let heavy = matches!(first >> 4, PUBLISH | SUBSCRIBE | UNSUBSCRIBE);
+            if self.is_full() || self.yields || (heavy && self.is_busy()) {
+                outcome = Ok(Handled::Stopped);
+                break;
+            }
+            let limit = match first >> 4 {
+                SUBSCRIBE | UNSUBSCRIBE => self.limits.packet_size.min(SUBSCRIBE_SIZE),
+                _ => self.limits.packet_size,
+            };
+            match codec::decode(&bytes[used..], Some(self.client.version), limit) {
                 Ok(None) => break,
                 Ok(Some((packet, length))) => {
                     used += length;
-                    outcome = self.handle(packet);
+                    outcome = self.handle(packet).map(|()| Handled::All);
                 }
                 Err(error) => outcome = Err(error.into()),
             }
@@ -209,7 +254,7 @@ where
                 self.drop(&candidate, Dropped::Expired);
                 continue;
             }
-            let author = candidate.stored.then_some(&*message.author);
+            let author = candidate.stored.then_some(&message.author);
             let shared = candidate.extra.as_ref().is_some_and(|extra| extra.group.is_some());
             let kept = shared.then(|| candidate.clone());
             match self.gate.deliver(&message.topic, author, candidate) {
@@ -217,17 +262,18 @@ where
                     Ok(()) => {
                         self.broker.counters.delivered.fetch_add(1, Ordering::Relaxed);
                     }
-                    Err(super::writer::TooLarge) => {
+                    Err(TooLarge) => {
                         self.broker.counters.drop_one(Dropped::TooLarge);
                         self.settle(&message);
                     }
                 },
                 Err(_denial) => {
                     self.broker.counters.drop_one(Dropped::NotPermitted);
-                    self.settle(&message);
+                    // First the promise to another member, then the end of this one's.
                     if let Some(candidate) = kept {
                         self.broker.router.pass_on(&candidate, self.seat.outbox.key, false);
                     }
+                    self.settle(&message);
                 }
             }
         }
@@ -244,19 +290,27 @@ where
             Some(Resend::Publish(id, _, candidate)) => (id, candidate),
         };
         let message = candidate.message.clone();
+        let kept = candidate.clone();
         // The rights of now decide, and a message that may not be delivered any more is forgotten.
-        let author = candidate.stored.then_some(&*message.author);
-        match self.gate.deliver(&message.topic, author, candidate) {
-            Ok(permit) => {
-                self.writer.redeliver(id, permit, now);
-                self.broker.counters.delivered.fetch_add(1, Ordering::Relaxed);
-            }
+        let author = candidate.stored.then_some(&message.author);
+        let lost = match self.gate.deliver(&message.topic, author, candidate) {
+            Ok(permit) => match self.writer.redeliver(id, permit, now) {
+                Ok(()) => {
+                    self.broker.counters.delivered.fetch_add(1, Ordering::Relaxed);
+                    return true;
+                }
+                Err(TooLarge) => Dropped::TooLarge,
+            },
             Err(_denial) => {
-                self.session.outgoing.forget(id);
-                self.broker.counters.drop_one(Dropped::NotPermitted);
-                self.settle(&message);
+                if kept.qos == QoS::AtLeastOnce {
+                    self.broker.router.pass_on(&kept, self.seat.outbox.key, false);
+                }
+                Dropped::NotPermitted
             }
-        }
+        };
+        self.session.outgoing.forget(id);
+        self.broker.counters.drop_one(lost);
+        self.settle(&message);
         true
     }
 
@@ -267,18 +321,17 @@ where
     }
 
     /// Keep alive and the patience with subscribers that are behind.
-    fn watch_clock(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+    fn watch_clock(&mut self, cx: &mut Context<'_>, progress: Progress) -> Result<(), End> {
         let now = self.now;
         let mut next = None;
         if let Some(patience) = self.client.patience {
             let until = self.last_packet + patience;
-            // While we do not read, for a subscriber's sake or because the client is taking a lot from us, we cannot
-            // know whether it is silent.
-            let taking = self.is_full() && now < self.last_written + patience;
-            if now >= until && self.pressure.is_none() && !taking {
+            // What has not been read may hold a PINGREQ. A client that takes nothing either is given up all the same.
+            let taking = self.pressure.is_some() || now < self.last_written + patience + GRACE;
+            if now >= until && (progress == Progress::Idle || !taking) {
                 return Err(End::Fault(ReasonCode::KeepAliveTimeout, "keep alive timeout"));
             }
-            next = Some(until.max(now + Duration::from_millis(10)));
+            next = Some(if now >= until { now + Duration::from_secs(1) } else { until });
         }
         if let Some(pressure) = &self.pressure {
             next = Some(next.map_or(pressure.until, |next| next.min(pressure.until)));

@@ -37,7 +37,9 @@ impl Writer {
         let candidate = permit.redeem().message;
         let message = candidate.message.clone();
         let mut head = Head::new(self.version, &candidate, now);
-        if head.size(&message) > self.max_packet {
+        // The identifier is given only once it is sure to be used; any takes as many bytes.
+        head.packet_id = (candidate.qos != QoS::AtMostOnce).then_some(1);
+        if head.parts(&message).size() > self.max_packet {
             return Err(TooLarge);
         }
         if candidate.qos != QoS::AtMostOnce {
@@ -48,11 +50,20 @@ impl Writer {
     }
 
     /// Delivers again what was not acknowledged on an earlier connection, with DUP set [MQTT-3.3.1-1].
-    pub fn redeliver(&mut self, id: u16, permit: Permit<'_, Deliver<Candidate>>, now: Instant) {
+    pub fn redeliver(
+        &mut self,
+        id: u16,
+        permit: Permit<'_, Deliver<Candidate>>,
+        now: Instant,
+    ) -> Result<(), TooLarge> {
         let candidate = permit.redeem().message;
         let mut head = Head::new(self.version, &candidate, now);
         (head.dup, head.packet_id) = (true, Some(id));
+        if head.parts(&candidate.message).size() > self.max_packet {
+            return Err(TooLarge);
+        }
         self.publish(&head, &candidate.message);
+        Ok(())
     }
 
     fn publish(&mut self, head: &Head, message: &std::sync::Arc<Message>) {
@@ -63,18 +74,28 @@ impl Writer {
     /// Writes any other packet. One that is too large for the client loses its properties, which hold only
     /// explanations [MQTT-3.4.2-2].
     pub fn packet(&mut self, packet: &Packet<'_>) {
-        let tail = self.output.tail();
-        let start = tail.len();
-        codec::encode(packet, self.version, tail);
-        if tail.len() - start > self.max_packet {
-            tail.truncate(start);
-            codec::encode(&without_properties(packet), self.version, tail);
-        }
+        encode_within(packet, self.version, self.max_packet, self.output.tail());
+    }
+
+    /// What [`Writer::packet`] would write.
+    pub fn later(&self, packet: &Packet<'_>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode_within(packet, self.version, self.max_packet, &mut bytes);
+        bytes
     }
 
     /// Writes bytes that are packets already.
     pub fn encoded(&mut self, bytes: &[u8]) {
         self.output.tail().extend_from_slice(bytes);
+    }
+}
+
+fn encode_within(packet: &Packet<'_>, version: Version, max_packet: usize, out: &mut Vec<u8>) {
+    let start = out.len();
+    codec::encode(packet, version, out);
+    if out.len() - start > max_packet {
+        out.truncate(start);
+        codec::encode(&without_properties(packet), version, out);
     }
 }
 
@@ -136,10 +157,5 @@ impl Head {
             properties: self.properties.as_ref().map(|own| [&**own, &*message.properties]),
             payload_len: message.payload.len(),
         }
-    }
-
-    /// Bytes of the whole packet.
-    fn size(&self, message: &Message) -> usize {
-        self.parts(message).size() + if self.qos == QoS::AtMostOnce { 0 } else { 2 }
     }
 }

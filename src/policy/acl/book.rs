@@ -5,8 +5,8 @@ use std::sync::Arc;
 use ahash::AHashMap;
 use glob::Pattern;
 
-use crate::mqtt::{TopicError, TopicFilter};
-use crate::policy::accounts::{Accounts, RuleRecord, Subject};
+use crate::mqtt::TopicFilter;
+use crate::policy::accounts::{Accounts, Subject};
 use crate::policy::decision::{Denial, Stage};
 
 use super::{Access, Rights, RuleSet, SubscribeRule, reserved};
@@ -35,9 +35,10 @@ pub struct Book {
 }
 
 impl Book {
-    /// Compiles what the store holds. `superusers` are globs of user names. An unusable allowing rule is left out
-    /// with a warning; an unusable denying rule is an error, since leaving it out would open something.
-    pub fn compile(accounts: &Accounts, superusers: &[String]) -> Result<Self, (RuleRecord, TopicError)> {
+    /// Compiles what the store holds. `superusers` are globs of user names. An unusable allowing rule is left out,
+    /// an unusable denying rule denies its subject everything, since leaving it out would open something; both are
+    /// said in the log.
+    pub fn compile(accounts: &Accounts, superusers: &[String]) -> Self {
         let mut users: AHashMap<String, RuleSet> = AHashMap::default();
         let mut roles: AHashMap<String, RuleSet> = AHashMap::default();
         let mut everyone = RuleSet::default();
@@ -48,17 +49,19 @@ impl Book {
                 Subject::Bridge(_) => continue,
                 Subject::Everyone => &mut everyone,
             };
-            match set.add(rule) {
-                Ok(()) => {}
-                Err(error) if rule.deny => return Err((rule.clone(), error)),
-                Err(error) => {
-                    tracing::warn!(subject = %rule.subject, filter = ?rule.filter, %error, "an allowing rule is not usable and left out");
+            if let Err(error) = set.add(rule) {
+                let (subject, filter) = (&rule.subject, &rule.filter);
+                if rule.deny {
+                    tracing::error!(%subject, ?filter, %error, "a denying rule is not usable: its subject is denied everything; remove it with `latchgate acl remove`");
+                    set.closed = true;
+                } else {
+                    tracing::warn!(%subject, ?filter, %error, "an allowing rule is not usable and left out");
                 }
             }
         }
         let shared =
             |sets: AHashMap<String, RuleSet>| sets.into_iter().map(|(k, v)| (k, Arc::new(v))).collect();
-        Ok(Book {
+        Book {
             accounts: accounts
                 .accounts
                 .iter()
@@ -77,7 +80,7 @@ impl Book {
             roles: shared(roles),
             everyone: Arc::new(everyone),
             superusers: superusers.iter().filter_map(|glob| Pattern::new(glob).ok()).collect(),
-        })
+        }
     }
 
     /// The account of a user name.

@@ -53,6 +53,10 @@ impl Rights {
         if let Some(why) = &self.superuser {
             return Ok(why.clone());
         }
+        if self.shared.iter().any(|set| set.closed) {
+            let reason = "a denying rule cannot be read, so everything is denied";
+            return Err(Denial::not_authorized(Stage::Deny, None, reason));
+        }
         let sets = || std::iter::once(&self.own).chain(self.shared.iter().map(|set| &**set));
         if let Some(rule) =
             sets().flat_map(|set| &set.deny).find(|rule| rule.access.includes(access) && denied(rule))
@@ -111,6 +115,16 @@ mod tests {
         assert_eq!(rights.on_topic(Access::PUBLISH, "a/secret").unwrap_err().stage, Stage::Deny);
         assert!(rights.on_topic(Access::RECEIVE, "a/secret").is_ok(), "the rule speaks of writing only");
         assert_eq!(rights.on_topic(Access::PUBLISH, "b").unwrap_err().stage, Stage::Allow);
+    }
+
+    #[test]
+    fn an_unreadable_denying_rule_denies_everything() {
+        let mut set = RuleSet::default();
+        set.closed = true;
+        let allowed = rights(&[("all", "#", false)]);
+        let closed = Rights { shared: vec![Arc::new(set), allowed.shared[0].clone()], ..allowed };
+        assert_eq!(closed.on_topic(Access::PUBLISH, "a").unwrap_err().stage, Stage::Deny);
+        assert!(!subscribes(&closed, "a", SubscribeRule::Overlap));
     }
 
     #[test]

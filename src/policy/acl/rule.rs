@@ -35,6 +35,8 @@ pub struct RuleSet {
     /// Allowing rules.
     pub allow: Vec<Rule>,
     patterns: Vec<Pattern>,
+    /// Denies everything: a denying rule of the subject could not be read.
+    pub closed: bool,
 }
 
 impl RuleSet {
