@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
 
 use super::client::{Client, Target};
 use super::process::Usage;
-use super::report::{Connects, IdleCost, Latency, Report};
+use super::report::{Connects, IdleCost, Latency, Report, histogram};
 
 /// Connections made at the same time.
 const AT_ONCE: usize = 100;
@@ -23,7 +22,7 @@ pub async fn run(target: Target, clients: u64, hold: Duration, pids: &[u32]) -> 
     let target = Arc::new(target);
     let before = Usage::of(pids)?;
     let start = Instant::now();
-    let mut latency = Histogram::new(3)?;
+    let mut latency = histogram()?;
     let (mut connecting, mut connected) = (JoinSet::new(), Vec::new());
     let mut keep = |one: Result<anyhow::Result<(Client, Duration)>, tokio::task::JoinError>| {
         let (client, time) = one??;

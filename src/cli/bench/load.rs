@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
+use socket2::SockRef;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +15,7 @@ use super::client::{Client, Target};
 use super::pace::Pacemaker;
 use super::process::Usage;
 use super::publisher::{Published, Publisher, Schedule};
-use super::report::{BrokerCost, Latency, Report, Traffic};
+use super::report::{BrokerCost, Latency, Report, Traffic, histogram};
 use super::subscriber::{Received, Subscriber};
 use super::wire::Template;
 use crate::mqtt::{QoS, Version};
@@ -23,6 +24,10 @@ use crate::mqtt::{QoS, Version};
 const LOOK: Duration = Duration::from_millis(5);
 /// A publisher that makes no progress for this long will not make any.
 const STALLED: Duration = Duration::from_secs(15);
+
+/// Send buffer of a publisher's socket in bytes. The system would let it grow to megabytes, that is seconds of
+/// messages that a slow broker has still to read when publishing ends.
+const SEND_BUFFER: usize = 64 * 1024;
 
 /// How much is published.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +92,9 @@ impl Load {
         let mut publishers = Vec::new();
         for number in 0..self.publishers {
             let client_id = format!("bench-{id:08x}-p{number}");
-            publishers.push(Client::connect(&self.target, &client_id).await.context("a publisher")?);
+            let client = Client::connect(&self.target, &client_id).await.context("a publisher")?;
+            SockRef::from(&client.stream).set_send_buffer_size(SEND_BUFFER)?;
+            publishers.push(client);
         }
 
         let pacemaker = self.rate.map(|_| Pacemaker::start()).transpose()?;
@@ -99,7 +106,7 @@ impl Load {
             paced: pacemaker.is_some(),
             received: AtomicU64::new(0),
             progress: AtomicU64::new(0),
-            latency: Mutex::new(Histogram::new(3)?),
+            latency: Mutex::new(histogram()?),
             stop: CancellationToken::new(),
         });
         let mut receiving = JoinSet::new();

@@ -1,6 +1,6 @@
 //! What was measured, for people and for programs.
 
-use hdrhistogram::Histogram;
+use hdrhistogram::{CreationError, Histogram};
 use serde::Serialize;
 
 use crate::cli::output;
@@ -73,6 +73,14 @@ pub struct IdleCost {
     pub resident_idle: u64,
     pub bytes_per_client: f64,
     pub idle_cpu_seconds: f64,
+}
+
+/// Counts times in nanoseconds from a microsecond to ten minutes, to three digits; longer ones count as ten minutes.
+///
+/// # Errors
+/// None, with these bounds.
+pub fn histogram() -> Result<Histogram<u64>, CreationError> {
+    Histogram::new_with_bounds(1000, 600_000_000_000, 3)
 }
 
 /// Percentiles in microseconds.
@@ -174,4 +182,25 @@ impl Report {
 
 fn mebibytes(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_in_microseconds_and_a_very_long_time_is_not_forgotten() {
+        let mut times = histogram().unwrap();
+        for microseconds in 1..=1000 {
+            times.saturating_record(microseconds * 1000);
+        }
+        let latency = Latency::of(&times);
+        let near = |value: f64, expected: f64| (value / expected - 1.0).abs() < 0.01;
+        assert!(
+            near(latency.p50, 500.0) && near(latency.p99, 990.0) && near(latency.max, 1000.0),
+            "{latency:?}"
+        );
+        times.saturating_record(u64::MAX);
+        assert!(Latency::of(&times).max > 599e6);
+    }
 }
