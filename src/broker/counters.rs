@@ -24,7 +24,35 @@ pub enum Dropped {
     Pending,
 }
 
-const REASONS: usize = Dropped::Pending as usize + 1;
+impl Dropped {
+    /// Every reason.
+    pub const ALL: [Dropped; 8] = [
+        Dropped::SlowSubscriber,
+        Dropped::QueueFull,
+        Dropped::NotPermitted,
+        Dropped::Expired,
+        Dropped::TooLarge,
+        Dropped::RetainedFull,
+        Dropped::Connections,
+        Dropped::Pending,
+    ];
+
+    /// The reason in words.
+    pub fn text(self) -> &'static str {
+        match self {
+            Dropped::SlowSubscriber => "QoS 0 to a slow subscriber",
+            Dropped::QueueFull => "QoS 1 or 2 to a full queue",
+            Dropped::NotPermitted => "deliveries not permitted",
+            Dropped::Expired => "expired messages",
+            Dropped::TooLarge => "messages larger than the subscriber takes",
+            Dropped::RetainedFull => "messages beyond the limits of retained ones",
+            Dropped::Connections => "connections beyond limits.connections",
+            Dropped::Pending => "connections beyond limits.pending",
+        }
+    }
+}
+
+const REASONS: usize = Dropped::ALL.len();
 
 /// Totals since the start.
 #[derive(Debug, Default)]

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use super::{
     broker::Broker,
     clock,
+    counters::Dropped,
     registry::{Parked, Seat},
 };
 
@@ -81,6 +82,7 @@ impl Broker {
     /// Does what falls due, for ever.
     pub async fn keep_house(self: Arc<Self>) {
         let mut sweep = clock::now() + SWEEP;
+        let mut told = [0; Dropped::ALL.len()];
         loop {
             let until = self.deadlines.next().map_or(sweep, |next| next.min(sweep));
             tokio::select! {
@@ -97,6 +99,18 @@ impl Broker {
             if now >= sweep {
                 sweep = now + SWEEP;
                 self.router.retained.sweep(now);
+                self.tell_drops(&mut told);
+            }
+        }
+    }
+
+    /// Logs what was dropped since it was told last, so that an operator sees where a bound bites.
+    fn tell_drops(&self, told: &mut [u64; Dropped::ALL.len()]) {
+        for (reason, told) in Dropped::ALL.into_iter().zip(told) {
+            let total = self.counters.dropped(reason);
+            if total > *told {
+                tracing::warn!(dropped = reason.text(), count = total - *told, total, "in the last minute");
+                *told = total;
             }
         }
     }

@@ -5,6 +5,7 @@
 //! no client waits for a slow neighbour beyond a stated time, and that every queue has a bound. It must
 //! never decide by itself what somebody may do.
 
+mod backlog;
 #[expect(clippy::module_inception, reason = "a file is named for its main type")]
 mod broker;
 mod clock;

@@ -18,15 +18,18 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::session::Session;
 
-use super::{broker::Broker, clock, message::Candidate, outbox::Outbox, will::DelayedWill};
+use super::{backlog::Backlog, broker::Broker, clock, message::Candidate, outbox::Outbox, will::DelayedWill};
 
 /// A session's place in the registry.
 #[derive(Debug)]
 pub(super) struct Seat {
     pub outbox: Arc<Outbox>,
-    /// The user whose session it is: another user neither resumes nor ends it.
+    /// The user whose session it is. Another user cannot end it while its client is connected, and never gets what
+    /// it holds.
     pub owner: Mutex<Arc<str>>,
     pub session: Arc<tokio::sync::Mutex<Session<Candidate>>>,
+    /// Retained messages still to be sent, while nobody is connected.
+    pub backlog: Mutex<Backlog>,
     /// What is to happen while nobody is connected.
     pub parked: Mutex<Parked>,
     /// When the janitor will look at it, if it will.
@@ -137,6 +140,7 @@ impl Registry {
             outbox: Arc::new(Outbox::new(key, client_id.clone(), max_messages, max_bytes)),
             owner: Mutex::new(owner.clone()),
             session: Arc::default(),
+            backlog: Mutex::default(),
             parked: Mutex::default(),
             scheduled: Mutex::default(),
             claims: AtomicUsize::new(1),

@@ -16,8 +16,11 @@ pub(super) struct Full;
 #[derive(Debug, Default)]
 struct Node {
     children: AHashMap<Box<str>, Node>,
-    message: Option<Arc<Message>>,
+    message: Option<Stored>,
 }
+
+/// A message, with the number of the change that set it.
+type Stored = (u64, Arc<Message>);
 
 impl Node {
     fn is_empty(&self) -> bool {
@@ -27,7 +30,7 @@ impl Node {
     /// Removes what is at the end of `levels`, and nodes left empty. Recursion is bounded by
     /// `limits.topic_levels`.
     fn remove(&mut self, mut levels: std::str::Split<'_, char>) -> Option<Arc<Message>> {
-        let Some(level) = levels.next() else { return self.message.take() };
+        let Some(level) = levels.next() else { return self.message.take().map(|(_, message)| message) };
         let child = self.children.get_mut(level)?;
         let removed = child.remove(levels);
         if child.is_empty() {
@@ -36,11 +39,11 @@ impl Node {
         removed
     }
 
-    fn collect(&self, mut levels: std::str::Split<'_, char>, first: bool, found: &mut Vec<Arc<Message>>) {
+    fn collect(&self, mut levels: std::str::Split<'_, char>, first: bool, found: &mut dyn FnMut(&Stored)) {
         match levels.next() {
-            None => found.extend(self.message.clone()),
+            None => self.message.iter().for_each(found),
             Some("#") => {
-                found.extend(self.message.clone());
+                self.message.iter().for_each(&mut *found);
                 for (_, child) in self.visible(first) {
                     child.collect("#".split('/'), false, found);
                 }
@@ -64,7 +67,7 @@ impl Node {
     }
 
     fn expired(&self, now: Instant, found: &mut Vec<Arc<str>>) {
-        found.extend(self.message.iter().filter(|m| m.expired(now)).map(|m| m.topic.clone()));
+        found.extend(self.message.iter().filter(|(_, m)| m.expired(now)).map(|(_, m)| m.topic.clone()));
         self.children.values().for_each(|child| child.expired(now, found));
     }
 }
@@ -74,6 +77,8 @@ struct Kept {
     root: Node,
     count: usize,
     bytes: usize,
+    /// Raised by every message that is kept.
+    changes: u64,
 }
 
 /// All retained messages, at most `max_count` of them and `max_bytes` in size.
@@ -109,11 +114,20 @@ impl Retained {
         self.kept.write().remove(topic).is_some()
     }
 
-    /// Every message that matches and has not expired.
-    pub fn matching(&self, filter: &TopicFilter, now: Instant) -> Vec<Arc<Message>> {
+    /// The number of the last change.
+    pub fn changes(&self) -> u64 {
+        self.kept.read().changes
+    }
+
+    /// Every message that matches, was kept by the change `as_of` at the latest, and has not expired.
+    pub fn matching(&self, filter: &TopicFilter, as_of: u64, now: Instant) -> Vec<Arc<Message>> {
         let mut found = Vec::new();
-        self.kept.read().root.collect(filter.as_str().split('/'), true, &mut found);
-        found.retain(|message| !message.expired(now));
+        let kept = self.kept.read();
+        kept.root.collect(filter.as_str().split('/'), true, &mut |(change, message)| {
+            if *change <= as_of && !message.expired(now) {
+                found.push(message.clone());
+            }
+        });
         found
     }
 
@@ -147,7 +161,8 @@ impl Kept {
         }
         self.count += 1;
         self.bytes = self.bytes.saturating_add(message.size());
-        node.message = Some(message);
+        self.changes += 1;
+        node.message = Some((self.changes, message));
     }
 
     fn remove(&mut self, topic: &str) -> Option<Arc<Message>> {
@@ -203,9 +218,9 @@ mod tests {
         let (retained, now) = (Retained::new(9, usize::MAX), Instant::now());
         retained.set(&message("a", Some(now + Duration::from_secs(1)))).unwrap();
         let hash = TopicFilter::new("#").unwrap();
-        assert_eq!(retained.matching(&hash, now).len(), 1);
+        assert_eq!(retained.matching(&hash, u64::MAX, now).len(), 1);
         let later = now + Duration::from_secs(1);
-        assert!(retained.matching(&hash, later).is_empty());
+        assert!(retained.matching(&hash, u64::MAX, later).is_empty());
         assert_eq!(retained.sweep(later).len(), 1);
         assert_eq!(retained.kept.read().count, 0);
     }
@@ -229,7 +244,7 @@ mod tests {
                     expected.push(topic);
                 }
             }
-            let found = retained.matching(&filter, Instant::now());
+            let found = retained.matching(&filter, u64::MAX, Instant::now());
             let mut found: Vec<String> = found.iter().map(|message| message.topic.to_string()).collect();
             found.sort_unstable();
             expected.sort_unstable();

@@ -9,6 +9,7 @@ use crate::policy::{Permit, Publish, Subscribe};
 use crate::session::Subscription;
 
 use super::{
+    backlog::Search,
     counters::{Counters, Dropped},
     index::{Index, Route},
     journal::{Change, Journal, Ticket},
@@ -44,9 +45,12 @@ pub(super) struct Published {
     pub matched: bool,
     /// A subscriber that is behind: the publisher should wait for it, for a limited time.
     pub behind: Option<Arc<Outbox>>,
-    /// Whether it should have been retained but the bounds are reached.
-    pub not_retained: bool,
 }
+
+/// The message should be retained, but the bounds of the retained messages are reached: it is not routed either, so
+/// that a publisher that is told so can try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RetainedFull;
 
 impl Publisher {
     pub fn new(key: u64) -> Self {
@@ -87,7 +91,14 @@ pub(super) struct Router {
 
 impl Router {
     /// Routes a permitted message to every subscriber's queue. Delivery is asked later, on the subscriber's task.
-    pub fn publish(&self, publisher: &mut Publisher, permit: Permit<'_, Publish<Message>>) -> Published {
+    ///
+    /// # Errors
+    /// If it is to be retained and cannot be; nothing has happened then.
+    pub fn publish(
+        &self,
+        publisher: &mut Publisher,
+        permit: Permit<'_, Publish<Message>>,
+    ) -> Result<Published, RetainedFull> {
         let Publish { topic, slot, message } = permit.redeem();
         let route = publisher.route(&self.index, &topic, slot);
         let message = Arc::new(message);
@@ -95,9 +106,8 @@ impl Router {
             ticket: Ticket::DONE,
             matched: !(route.targets.is_empty() && route.groups.is_empty()),
             behind: None,
-            not_retained: false,
         };
-        let mut kept = message.retain && self.retain(&message, &mut published);
+        let mut kept = message.retain && self.retain(&message)?;
         for target in &route.targets {
             let candidate = Candidate {
                 message: message.clone(),
@@ -111,7 +121,7 @@ impl Router {
             kept |= self.note(publisher, &target.outbox, offer, promised, &message, &mut published);
         }
         for group in &route.groups {
-            if let Some((outbox, offer)) = group.offer(&message, &[], &self.counters) {
+            if let Some((outbox, offer)) = group.offer(&message, &[], false, &self.counters) {
                 let promised = message.qos != QoS::AtMostOnce;
                 kept |= self.note(publisher, &outbox, offer, promised, &message, &mut published);
             }
@@ -119,7 +129,7 @@ impl Router {
         if kept {
             published.ticket = self.journal.commit();
         }
-        published
+        Ok(published)
     }
 
     /// Routes a permitted will; nobody waits for its outcome.
@@ -161,38 +171,38 @@ impl Router {
     }
 
     /// Keeps or clears the retained message; whether that must be committed.
-    fn retain(&self, message: &Arc<Message>, published: &mut Published) -> bool {
+    fn retain(&self, message: &Arc<Message>) -> Result<bool, RetainedFull> {
         if message.payload.is_empty() {
             // [MQTT-3.3.1-6], [MQTT-3.3.1-7]
             let cleared = self.retained.clear(&message.topic);
             if cleared {
                 self.journal.record(Change::Retained { topic: &message.topic, message: None });
             }
-            return cleared;
+            return Ok(cleared);
         }
         match self.retained.set(message) {
             Ok(()) => {
                 self.journal.record(Change::Retained { topic: &message.topic, message: Some(message) });
-                true
+                Ok(true)
             }
             Err(_full) => {
                 self.counters.drop_one(Dropped::RetainedFull);
-                published.not_retained = true;
-                false
+                Err(RetainedFull)
             }
         }
     }
 
-    /// Makes or replaces a permitted subscription, and returns the retained messages it brings.
+    /// Makes or replaces a permitted subscription, and says which retained messages it brings.
     pub fn subscribe(
         &self,
         outbox: &Arc<Outbox>,
         permit: Permit<'_, Subscribe<Subscription>>,
         is_new: bool,
-        now: Instant,
-    ) -> Vec<Candidate> {
+    ) -> Option<Search> {
         let Subscribe { filter, subscription } = permit.redeem();
         self.enter(outbox, &subscription);
+        // What is retained from here on reaches the subscription live as well.
+        let as_of = self.retained.changes();
         let options = subscription.options;
         // [MQTT-3.3.1-9] to [MQTT-3.3.1-11]; never for a shared subscription (4.8.2).
         let wanted = match options.retain_handling {
@@ -201,23 +211,13 @@ impl Router {
             RetainHandling::Never => false,
         };
         if !wanted || subscription.group.is_some() {
-            return Vec::new();
+            return None;
         }
         let extra = subscription
             .identifier
             .map(|identifier| Arc::new(Extra { identifiers: vec![identifier], group: None }));
-        self.retained
-            .matching(&filter, now)
-            .into_iter()
-            .filter(|message| !(options.no_local && message.author.client_id == outbox.client_id))
-            .map(|message| Candidate {
-                qos: message.qos.min(options.qos),
-                retain: true,
-                stored: true,
-                extra: extra.clone(),
-                message,
-            })
-            .collect()
+        let not_by = options.no_local.then(|| outbox.client_id.clone());
+        Some(Search { filter, qos: options.qos, extra, not_by, as_of })
     }
 
     fn enter(&self, outbox: &Arc<Outbox>, subscription: &Subscription) {
@@ -241,22 +241,20 @@ impl Router {
         self.index.unsubscribe(key, &subscription.filter, subscription.group.as_deref());
     }
 
-    /// Gives a message that came by a share group to another member than `key`, if there is one: `key` may not have
-    /// it, or is gone.
-    pub fn pass_on(&self, candidate: &Candidate, key: u64) {
+    /// Gives a message that came by a share group to another member than `key`, who may not have it or is gone;
+    /// `online_only`: to one that is connected. Whether there was one.
+    pub fn pass_on(&self, candidate: &Candidate, key: u64, online_only: bool) -> bool {
         let Some((group, passed_over)) = candidate.extra.as_ref().and_then(|extra| extra.group.as_ref())
         else {
-            return;
+            return false;
         };
         let passed_over: Vec<u64> = passed_over.iter().copied().chain([key]).collect();
-        if let Some((outbox, offer)) = group.offer(&candidate.message, &passed_over, &self.counters)
-            && offer != Offer::Dropped
-        {
-            if outbox.is_durable() && candidate.qos != QoS::AtMostOnce {
-                self.journal
-                    .record(Change::Queued { client: &outbox.client_id, message: &candidate.message });
-            }
-            outbox.bell.wake();
+        let offered = group.offer(&candidate.message, &passed_over, online_only, &self.counters);
+        let Some((outbox, Offer::Queued { .. } | Offer::Behind { .. })) = offered else { return false };
+        if outbox.is_durable() && candidate.qos != QoS::AtMostOnce {
+            self.journal.record(Change::Queued { client: &outbox.client_id, message: &candidate.message });
         }
+        outbox.bell.wake();
+        true
     }
 }

@@ -62,11 +62,12 @@ impl Group {
     }
 
     /// Offers a message to one member: the next one online that is not in `passed_over`, else one whose session
-    /// is kept. Members take turns.
+    /// is kept, unless `online_only`. Members take turns.
     pub fn offer(
         self: &Arc<Self>,
         message: &Arc<Message>,
         passed_over: &[u64],
+        online_only: bool,
         counters: &Counters,
     ) -> Option<(Arc<Outbox>, Offer)> {
         let members = {
@@ -84,7 +85,10 @@ impl Group {
             turn
         };
         let mut last = None;
-        for member in members.into_iter().filter(|member| !passed_over.contains(&member.outbox.key)) {
+        let eligible = |member: &Member| {
+            !passed_over.contains(&member.outbox.key) && (!online_only || member.outbox.is_online())
+        };
+        for member in members.into_iter().filter(eligible) {
             let extra = Extra {
                 identifiers: member.identifier.into_iter().collect(),
                 group: Some((self.clone(), passed_over.to_vec())),

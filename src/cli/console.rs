@@ -109,9 +109,8 @@ impl Console<'_> {
 
     /// Prints a value as one JSON document.
     pub fn json(&mut self, value: &impl serde::Serialize) -> anyhow::Result<()> {
-        serde_json::to_writer_pretty(&mut *self.out, value)?;
-        writeln!(self.out)?;
-        Ok(())
+        // Made first, so that an error of the output stays one, see `output`.
+        Ok(writeln!(self.out, "{}", serde_json::to_string_pretty(value)?)?)
     }
 }
 

@@ -5,6 +5,7 @@
 #![warn(clippy::print_stdout)] // `output::stdout` knows a closed pipe, `println!` panics on it
 
 mod acl;
+mod bench;
 mod check;
 mod client;
 mod completions;
@@ -72,6 +73,7 @@ enum Command {
     /// Rules; a running gateway obeys a change within a second
     #[command(subcommand)]
     Acl(acl::AclCommand),
+    Bench(bench::BenchArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -93,6 +95,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Pub(args) => publish::run(args),
         Command::Sub(args) => subscribe::run(args),
+        Command::Bench(args) => bench::run(args),
         Command::Check(args) => check::run(args, &context),
         Command::Completions(args) => completions::run(args, command()),
         Command::Man(args) => man::run(args, command()),

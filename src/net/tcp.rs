@@ -16,9 +16,7 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "listener {name:?} cannot listen on {address}: {source}; is another program using the port? (`ss -ltnp` tells which)"
-)]
+#[error("listener {name:?} cannot listen on {address} (`ss -ltnp` tells who uses a port)")]
 pub struct BindError {
     name: String,
     address: SocketAddr,

@@ -208,7 +208,12 @@ impl Policy {
         let book = self.book.load();
         let denied =
             |rule| Denial::not_authorized(Stage::Source, rule, "its author may no longer publish it");
-        if book.account(&author.user).is_some_and(|account| !account.enabled) {
+        // Rules may go on standing for a name whose account is gone.
+        let gone = match book.account(&author.user) {
+            Some(account) => !account.enabled,
+            None => author.credential.is_some(),
+        };
+        if gone {
             return Err(denied(None));
         }
         match book.rights(&author.user, &author.client_id).on_topic(Access::PUBLISH, topic) {

@@ -1,6 +1,7 @@
 //! The end of a connection: what the client is told, its will, and what becomes of its session.
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::broker::{
+    backlog::Backlog,
     broker::Broker,
     clock,
     journal::Change,
@@ -75,7 +77,7 @@ where
     fn put_away(&mut self, end: &End) {
         let now = clock::now();
         self.seat.outbox.put_back(&mut self.ready);
-        self.seat.outbox.put_back(&mut self.stored);
+        *self.seat.backlog.lock() = std::mem::take(&mut self.backlog);
         let ends = self.session.expiry == 0;
         let will = match end {
             // [MQTT-3.14.4-3]
@@ -159,15 +161,12 @@ impl Broker {
         now: Instant,
     ) {
         seat.outbox.set_state(false, true);
-        // What came by a share group goes to somebody who is there, if there is one.
-        let shared =
-            |candidate: &Candidate| candidate.extra.as_ref().is_some_and(|extra| extra.group.is_some());
-        for candidate in seat.outbox.remove(|candidate| shared(candidate) || candidate.qos == QoS::AtMostOnce)
-        {
-            if shared(&candidate) {
-                self.router.pass_on(&candidate, seat.outbox.key);
-            }
-        }
+        // What came by a share group goes to somebody who is there, if there is one; QoS 0 is not kept.
+        let mut queued: VecDeque<Candidate> = seat.outbox.remove(|_| true).into();
+        queued.retain(|candidate| {
+            !self.router.pass_on(candidate, seat.outbox.key, true) && candidate.qos != QoS::AtMostOnce
+        });
+        seat.outbox.put_back(&mut queued);
         let mut parked = seat.parked.lock();
         parked.ends = match session.expiry {
             u32::MAX => None,
@@ -197,8 +196,9 @@ impl Broker {
             self.router.unsubscribe(key, subscription);
         }
         for candidate in seat.outbox.remove(|_| true) {
-            self.router.pass_on(&candidate, key);
+            self.router.pass_on(&candidate, key, false);
         }
+        *seat.backlog.lock() = Backlog::default();
         **session = Session::default();
         self.router.journal.record(Change::Ended { client: &seat.outbox.client_id });
     }

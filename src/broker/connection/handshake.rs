@@ -411,6 +411,7 @@ where
 impl Admitted {
     pub fn into_connection<S>(self, broker: Arc<Broker>, stream: S) -> Connection<S> {
         let now = clock::now();
+        let backlog = std::mem::take(&mut *self.seat.backlog.lock());
         let wait = self.client.patience.unwrap_or(Duration::from_secs(3600));
         Connection {
             broker,
@@ -421,6 +422,7 @@ impl Admitted {
             writer: self.writer,
             gate: self.gate,
             bell: self.bell,
+            backlog,
             publisher: Publisher::new(self.seat.outbox.key),
             seat: self.seat,
             turn: self.turn,
@@ -428,7 +430,6 @@ impl Admitted {
             aliases: Aliases::new(TOPIC_ALIASES),
             will: self.will,
             ready: Default::default(),
-            stored: Default::default(),
             owed: Default::default(),
             pressure: None,
             unacknowledged: 0,
@@ -436,6 +437,7 @@ impl Admitted {
             timer_polled: false,
             timer: Box::pin(tokio::time::sleep_until((now + wait).into())),
             last_packet: now,
+            last_written: now,
             now,
         }
     }

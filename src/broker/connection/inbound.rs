@@ -11,7 +11,7 @@ use crate::broker::{
     broker::RefusedPublish,
     journal::{Change, Ticket},
     message::{Message, forwarded},
-    router::Published,
+    router::{Published, RetainedFull},
 };
 use crate::mqtt::{Ack, Disconnect, Packet, Properties, Property, Publish, QoS, ReasonCode, Version, codec};
 use crate::policy::Denial;
@@ -99,7 +99,10 @@ where
             Ok(permit) => self.broker.router.publish(&mut self.publisher, permit),
             Err(denial) => return self.refuse_publish(&publish, denial),
         };
-        self.accept_publish(&publish, published, now);
+        match published {
+            Ok(published) => self.accept_publish(&publish, published, now),
+            Err(RetainedFull) => return self.refuse_retained(&publish),
+        }
         Ok(())
     }
 
@@ -136,26 +139,32 @@ where
     }
 
     fn accept_publish(&mut self, publish: &Publish<'_>, published: Published, now: Instant) {
-        let Published { mut ticket, matched, behind, not_retained } = published;
+        let Published { mut ticket, matched, behind } = published;
         match (behind, publish.qos) {
             (None, _) => {}
             (Some(_), QoS::AtMostOnce) => self.yields = true,
             (Some(outbox), _) => self.pressure = Some(Pressure { outbox, until: now + PATIENCE }),
         }
-        let reason = match (not_retained, matched) {
-            (true, _) => ReasonCode::QuotaExceeded,
-            (false, true) => ReasonCode::Success,
-            (false, false) => ReasonCode::NoMatchingSubscribers,
-        };
-        if let Some(id) = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce && !not_retained) {
+        let reason = if matched { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
+        if let Some(id) = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce) {
             self.session.incoming.receive(id);
             if self.session.expiry > 0 {
                 self.note_received(id, true);
                 ticket = self.commit();
             }
         }
-        let why = not_retained.then_some("no more messages can be retained");
-        self.acknowledge(publish.qos, publish.packet_id, reason, why, ticket);
+        self.acknowledge(publish.qos, publish.packet_id, reason, None, ticket);
+    }
+
+    /// No more can be retained: told where the version can, else by closing; QoS 0 is dropped, and counted.
+    fn refuse_retained(&mut self, publish: &Publish<'_>) -> Result<(), End> {
+        const WHY: &str = "no more messages can be retained: see limits.retained_messages and retained_bytes";
+        let reason = ReasonCode::QuotaExceeded;
+        if self.client.version != Version::V5 && publish.qos != QoS::AtMostOnce {
+            return Err(End::Fault(reason, WHY));
+        }
+        self.acknowledge(publish.qos, publish.packet_id, reason, Some(WHY), Ticket::DONE);
+        Ok(())
     }
 
     fn refuse_publish(&mut self, publish: &Publish<'_>, denial: Denial) -> Result<(), End> {

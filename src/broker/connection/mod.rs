@@ -34,8 +34,8 @@ use crate::session::{Aliases, Session};
 
 use self::{input::Input, writer::Writer};
 use super::{
-    broker::Broker, journal::Ticket, message::Candidate, outbox::Outbox, registry::Seat, router::Publisher,
-    will::Will,
+    backlog::Backlog, broker::Broker, journal::Ticket, message::Candidate, outbox::Outbox, registry::Seat,
+    router::Publisher, will::Will,
 };
 
 pub use limits::Limits;
@@ -131,7 +131,7 @@ struct Connection<S> {
     /// Taken from the outbox, not yet sent.
     ready: VecDeque<Candidate>,
     /// Retained messages of new subscriptions, sent before anything newer.
-    stored: VecDeque<Candidate>,
+    backlog: Backlog,
     owed: VecDeque<Owed>,
     pressure: Option<Pressure>,
     /// QoS 1 messages whose PUBACK is owed: they count against our receive maximum.
@@ -141,6 +141,8 @@ struct Connection<S> {
     timer: Pin<Box<Sleep>>,
     timer_polled: bool,
     last_packet: Instant,
+    /// When the client last took something.
+    last_written: Instant,
     /// When this turn began.
     now: Instant,
 }

@@ -73,12 +73,8 @@ where
                 return Ok(denial.code);
             }
         };
-        let stored = self.broker.router.subscribe(&self.seat.outbox, permit, is_new, self.now);
-        // A repeated SUBSCRIBE sends retained messages again, in place of those not sent yet.
-        if !is_new {
-            self.stored.retain(|waiting| !filter.matches(&waiting.message.topic));
-        }
-        self.stored.extend(stored);
+        let search = self.broker.router.subscribe(&self.seat.outbox, permit, is_new);
+        search.into_iter().for_each(|search| self.backlog.push(search));
         let text: Arc<str> = known.unwrap_or_else(|| wanted.filter.into());
         if self.session.expiry > 0 {
             let client = &*self.seat.outbox.client_id;
@@ -108,7 +104,7 @@ where
     fn end_subscription(&mut self, text: &str) -> bool {
         let Some(subscription) = self.session.subscriptions.remove(text) else { return false };
         self.broker.router.unsubscribe(self.seat.outbox.key, &subscription);
-        self.stored.retain(|waiting| !subscription.filter.matches(&waiting.message.topic));
+        self.backlog.forget(&subscription.filter);
         if self.session.expiry > 0 {
             let client = &*self.seat.outbox.client_id;
             self.broker.router.journal.record(Change::Unsubscribed { client, text });

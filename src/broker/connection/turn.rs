@@ -60,7 +60,12 @@ where
     fn write(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         loop {
             self.deliver();
-            match self.writer.output.poll_write(&mut self.stream, cx) {
+            let before = self.writer.output.len();
+            let written = self.writer.output.poll_write(&mut self.stream, cx);
+            if self.writer.output.len() < before {
+                self.last_written = self.now;
+            }
+            match written {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Err(error)) => return Err(End::Lost(error.to_string())),
                 // Everything is written: there may be more where it came from.
@@ -171,7 +176,8 @@ where
         if self.session.outgoing.must_resend() {
             return self.session.outgoing.can_resend();
         }
-        match self.stored.front().or(self.ready.front()) {
+        match self.backlog.front().or(self.ready.front()) {
+            _ if self.backlog.front().is_none() && !self.backlog.is_empty() => true,
             Some(candidate) => candidate.qos == QoS::AtMostOnce || self.session.outgoing.has_room(),
             None => !self.seat.outbox.is_empty(),
         }
@@ -187,15 +193,17 @@ where
             if self.session.outgoing.must_resend() {
                 return;
             }
-            if self.stored.is_empty() && self.ready.is_empty() {
+            let stored = self.backlog.fill(&self.broker.router.retained, now);
+            if !stored && self.ready.is_empty() {
                 self.seat.outbox.take(&mut self.ready, BATCH);
             }
-            let queue = if self.stored.is_empty() { &mut self.ready } else { &mut self.stored };
-            let Some(candidate) = queue.front() else { return };
+            let next = if stored { self.backlog.front() } else { self.ready.front() };
+            let Some(candidate) = next else { return };
             if candidate.qos != QoS::AtMostOnce && !self.session.outgoing.has_room() {
                 return;
             }
-            let Some(candidate) = queue.pop_front() else { return };
+            let next = if stored { self.backlog.pop() } else { self.ready.pop_front() };
+            let Some(candidate) = next else { return };
             let message = candidate.message.clone();
             if message.expired(now) {
                 self.drop(&candidate, Dropped::Expired);
@@ -218,7 +226,7 @@ where
                     self.broker.counters.drop_one(Dropped::NotPermitted);
                     self.settle(&message);
                     if let Some(candidate) = kept {
-                        self.broker.router.pass_on(&candidate, self.seat.outbox.key);
+                        self.broker.router.pass_on(&candidate, self.seat.outbox.key, false);
                     }
                 }
             }
@@ -264,8 +272,10 @@ where
         let mut next = None;
         if let Some(patience) = self.client.patience {
             let until = self.last_packet + patience;
-            // While we do not read we cannot know whether the client is silent.
-            if now >= until && self.pressure.is_none() {
+            // While we do not read, for a subscriber's sake or because the client is taking a lot from us, we cannot
+            // know whether it is silent.
+            let taking = self.is_full() && now < self.last_written + patience;
+            if now >= until && self.pressure.is_none() && !taking {
                 return Err(End::Fault(ReasonCode::KeepAliveTimeout, "keep alive timeout"));
             }
             next = Some(until.max(now + Duration::from_millis(10)));

@@ -1,0 +1,129 @@
+//! A connected client: the part of the protocol that is done once, with the crate's own codec.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::wire::MAX_PACKET;
+use crate::mqtt::{
+    Connect, Login, Packet, QoS, ReasonCode, Subscribe, SubscribeFilter, SubscriptionOptions, Version, codec,
+};
+
+/// How long the broker may take to answer a CONNECT or SUBSCRIBE.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest keep alive: a subscriber of QoS 0 sends nothing for as long as the run takes. Not 0 (none), which
+/// some brokers refuse.
+const KEEP_ALIVE: u16 = u16::MAX;
+
+/// The broker, and who its clients are.
+#[derive(Debug)]
+pub struct Target {
+    pub address: SocketAddr,
+    pub version: Version,
+    pub user: Option<String>,
+    pub password: Option<Vec<u8>>,
+}
+
+/// A client that has been accepted.
+#[derive(Debug)]
+pub struct Client {
+    pub stream: TcpStream,
+    /// Bytes that came after the answer that was waited for.
+    pub rest: Vec<u8>,
+    /// The broker's Receive Maximum.
+    pub receive_maximum: u16,
+    version: Version,
+}
+
+impl Client {
+    /// Connects with a clean session.
+    ///
+    /// # Errors
+    /// If the broker cannot be reached, refuses, or does not answer in time.
+    pub async fn connect(target: &Target, client_id: &str) -> anyhow::Result<Self> {
+        let stream = tokio::time::timeout(PATIENCE, TcpStream::connect(target.address))
+            .await
+            .context("no answer in time")
+            .and_then(|result| Ok(result?))
+            .with_context(|| format!("cannot connect to {}", target.address))?;
+        stream.set_nodelay(true)?;
+        let mut client =
+            Client { stream, rest: Vec::new(), receive_maximum: u16::MAX, version: target.version };
+        let login = Login { username: target.user.as_deref(), password: target.password.as_deref() };
+        let connect = Packet::Connect(Box::new(Connect {
+            version: target.version,
+            bridge: false,
+            clean_start: true,
+            keep_alive: KEEP_ALIVE,
+            client_id,
+            will: None,
+            login,
+            properties: Default::default(),
+        }));
+        let (reason, receive_maximum) = client
+            .ask(&connect, |answer| match answer {
+                Packet::ConnAck(connack) => Some((connack.reason, connack.properties.receive_maximum())),
+                _ => None,
+            })
+            .await
+            .context("no CONNACK")?;
+        if reason != ReasonCode::Success {
+            bail!("the broker refuses the connection: {}", reason.text());
+        }
+        client.receive_maximum = receive_maximum.unwrap_or(u16::MAX);
+        Ok(client)
+    }
+
+    /// Subscribes to one filter.
+    ///
+    /// # Errors
+    /// If it is refused or not answered in time.
+    pub async fn subscribe(&mut self, filter: &str, qos: QoS) -> anyhow::Result<()> {
+        let options = SubscriptionOptions { qos, ..Default::default() };
+        let subscribe = Packet::Subscribe(Subscribe {
+            packet_id: 1,
+            filters: vec![SubscribeFilter { filter, options }],
+            properties: Default::default(),
+        });
+        let reason = self
+            .ask(&subscribe, |answer| match answer {
+                Packet::SubAck(suback) => suback.reasons.first().copied(),
+                _ => None,
+            })
+            .await
+            .context("no SUBACK")?;
+        if reason as u8 >= 0x80 {
+            bail!("the broker refuses the subscription to `{filter}`: {}", reason.text());
+        }
+        Ok(())
+    }
+
+    /// Sends a packet and reads up to its answer; what comes before that is passed over.
+    async fn ask<T>(
+        &mut self,
+        packet: &Packet<'_>,
+        mut answer: impl FnMut(Packet<'_>) -> Option<T>,
+    ) -> anyhow::Result<T> {
+        let mut bytes = Vec::new();
+        codec::encode(packet, self.version, &mut bytes);
+        let asked = async {
+            self.stream.write_all(&bytes).await?;
+            loop {
+                while let Some((packet, size)) = codec::decode(&self.rest, Some(self.version), MAX_PACKET)? {
+                    let found = answer(packet);
+                    self.rest.drain(..size);
+                    if let Some(found) = found {
+                        return Ok(found);
+                    }
+                }
+                if self.stream.read_buf(&mut self.rest).await? == 0 {
+                    bail!("the broker closed the connection");
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, asked).await.context("no answer in time")?
+    }
+}
