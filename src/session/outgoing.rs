@@ -47,8 +47,9 @@ struct Slot<M> {
     counted: bool,
 }
 
-/// Most entries the window ever has, so that an identifier is always free.
-const LARGEST: usize = 65_000;
+/// Most messages that are unacknowledged at a time, whatever the client takes: an acknowledgement is looked for in
+/// the window, oldest first.
+const LARGEST: usize = 4096;
 
 /// The window of unacknowledged messages, oldest first.
 ///
@@ -74,10 +75,10 @@ impl<M> Default for Outgoing<M> {
 }
 
 impl<M> Outgoing<M> {
-    /// Begins a connection on which at most `limit` messages may be unacknowledged. Everything in the window
+    /// Begins a connection on which at most `limit` messages (never more than 4096) may be unacknowledged. Everything in the window
     /// is to be sent again, see [`Outgoing::resend`].
     pub fn connected(&mut self, limit: u16) {
-        self.limit = usize::from(limit);
+        self.limit = usize::from(limit).min(LARGEST);
         self.quota_used = 0;
         self.unsent = self.window.len();
         for slot in &mut self.window {
@@ -88,7 +89,7 @@ impl<M> Outgoing<M> {
     /// Whether another message may be sent now. What an earlier connection left half done counts too, though less:
     /// a client that never finishes an exchange comes to a halt, not the window to its end.
     pub fn has_room(&self) -> bool {
-        self.quota_used < self.limit && self.window.len() < self.limit.saturating_mul(2).min(LARGEST)
+        self.quota_used < self.limit && self.window.len() < 2 * self.limit
     }
 
     /// Messages and releases not yet done with.
@@ -300,7 +301,7 @@ mod tests {
                     window.pubrec(id, false).unwrap();
                 }
             }
-            assert!(window.len() <= LARGEST);
+            assert!(window.len() <= 2 * LARGEST);
         }
     }
 

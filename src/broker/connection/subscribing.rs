@@ -22,7 +22,8 @@ where
         let mut why = None;
         for (n, wanted) in subscribe.filters.iter().enumerate() {
             // Each filter stands for itself: a refused one does not harm its neighbours.
-            reasons.push(if n < self.limits.subscriptions {
+            // Each is work, so their number is bounded even where they name known subscriptions.
+            reasons.push(if n < self.limits.subscriptions.saturating_mul(2) {
                 self.subscribe_one(wanted, identifier, &mut why)?
             } else {
                 ReasonCode::QuotaExceeded
