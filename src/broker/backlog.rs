@@ -73,6 +73,7 @@ impl Backlog {
                     qos: message.qos.min(qos),
                     retain: true,
                     stored: true,
+                    size: message.size_u32(),
                     extra: extra.clone(),
                     message,
                 })

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use crate::mqtt::{Properties, Property, QoS, codec};
-use crate::policy::Identity;
+use crate::policy::{Delivery, Identity};
 
 use super::shared::Group;
 
@@ -30,8 +30,13 @@ pub struct Message {
 impl Message {
     /// About how much memory it takes, in bytes.
     pub fn size(&self) -> usize {
+        self.size_u32() as usize
+    }
+
+    pub(super) fn size_u32(&self) -> u32 {
         const OVERHEAD: usize = 128;
-        self.topic.len() + self.payload.len() + self.properties.len() + OVERHEAD
+        let size = self.topic.len() + self.payload.len() + self.properties.len() + OVERHEAD;
+        u32::try_from(size).unwrap_or(u32::MAX)
     }
 
     /// Whether its time is over.
@@ -90,5 +95,23 @@ pub(super) struct Candidate {
     pub retain: bool,
     /// Whether it comes from the retained messages, so that its author's right is asked as well.
     pub stored: bool,
+    /// [`Message::size`], at hand without looking at the message.
+    pub size: u32,
     pub extra: Option<Arc<Extra>>,
+}
+
+impl Candidate {
+    pub fn size(&self) -> usize {
+        self.size as usize
+    }
+}
+
+impl Delivery for Candidate {
+    fn topic(&self) -> &Arc<str> {
+        &self.message.topic
+    }
+
+    fn author(&self) -> Option<&Arc<Identity>> {
+        self.stored.then_some(&self.message.author)
+    }
 }

@@ -16,6 +16,9 @@ use crate::mqtt::QoS;
 
 use super::{counters::Dropped, message::Candidate};
 
+/// An empty queue gives back memory for more candidates than this.
+const ROOMY: usize = 1024;
+
 /// What became of an offered candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offer {
@@ -43,8 +46,9 @@ pub(super) struct Outbox {
     online: AtomicBool,
     /// Whether the session outlives its connection, so that what is queued must be kept.
     durable: AtomicBool,
-    /// Waiting for this subscriber did not help: publishers no longer do until it has caught up.
-    lagging: AtomicBool,
+    /// Waiting for this subscriber did not help: publishers no longer do until it has caught up. Those of QoS 0 give up
+    /// sooner, so they are told apart.
+    lagging: Lagging,
     max_messages: usize,
     max_bytes: usize,
     queue: Mutex<Queue>,
@@ -60,6 +64,24 @@ struct Queue {
     waiting: Vec<Waker>,
 }
 
+/// Whom it did not help to wait.
+#[derive(Debug, Default)]
+struct Lagging {
+    qos0: AtomicBool,
+    promised: AtomicBool,
+}
+
+impl Lagging {
+    fn of(&self, qos: QoS) -> &AtomicBool {
+        if qos == QoS::AtMostOnce { &self.qos0 } else { &self.promised }
+    }
+
+    fn clear(&self) {
+        self.qos0.store(false, Ordering::Relaxed);
+        self.promised.store(false, Ordering::Relaxed);
+    }
+}
+
 impl Outbox {
     pub fn new(key: u64, client_id: Arc<str>, max_messages: usize, max_bytes: usize) -> Self {
         Outbox {
@@ -68,7 +90,7 @@ impl Outbox {
             bell: AtomicWaker::new(),
             online: AtomicBool::new(false),
             durable: AtomicBool::new(false),
-            lagging: AtomicBool::new(false),
+            lagging: Lagging::default(),
             max_messages,
             max_bytes,
             queue: Mutex::default(),
@@ -89,14 +111,14 @@ impl Outbox {
         let mut queue = self.queue.lock();
         self.online.store(online, Ordering::Relaxed);
         self.durable.store(durable, Ordering::Relaxed);
-        self.lagging.store(false, Ordering::Relaxed);
+        self.lagging.clear();
         // Publishers need not wait for somebody who is gone.
         queue.waiting.drain(..).for_each(Waker::wake);
     }
 
     /// Offers a candidate; a publisher's side.
     pub fn offer(&self, candidate: Candidate) -> Offer {
-        let size = candidate.message.size();
+        let size = candidate.size();
         let qos = candidate.qos;
         let mut queue = self.queue.lock();
         let online = self.is_online();
@@ -112,7 +134,7 @@ impl Outbox {
         let wake = queue.items.is_empty() && online;
         queue.items.push_back(candidate);
         queue.bytes = queue.bytes.saturating_add(size);
-        if online && self.over_mark(&queue) && !self.lagging.load(Ordering::Relaxed) {
+        if online && self.over_mark(&queue) && !self.lagging.of(qos).load(Ordering::Relaxed) {
             Offer::Behind { wake }
         } else {
             Offer::Queued { wake }
@@ -123,10 +145,11 @@ impl Outbox {
         queue.items.len() > self.max_messages / 2 || queue.bytes > self.max_bytes / 2
     }
 
-    /// Waits until the subscriber has caught up, went away or was given up on.
-    pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Waits until the subscriber has caught up, went away or was given up on by those who publish at `qos`.
+    pub fn poll_room(&self, qos: QoS, cx: &mut Context<'_>) -> Poll<()> {
         let mut queue = self.queue.lock();
-        if !self.is_online() || self.lagging.load(Ordering::Relaxed) || !self.over_mark(&queue) {
+        let given_up = self.lagging.of(qos).load(Ordering::Relaxed);
+        if !self.is_online() || given_up || !self.over_mark(&queue) {
             return Poll::Ready(());
         }
         if !queue.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
@@ -135,27 +158,30 @@ impl Outbox {
         Poll::Pending
     }
 
-    /// Gives up waiting for this subscriber until it has caught up.
-    pub fn give_up(&self) {
+    /// Gives up waiting for this subscriber, at `qos`, until it has caught up.
+    pub fn give_up(&self, qos: QoS) {
         let mut queue = self.queue.lock();
-        self.lagging.store(true, Ordering::Relaxed);
+        self.lagging.of(qos).store(true, Ordering::Relaxed);
         queue.waiting.drain(..).for_each(Waker::wake);
     }
 
-    /// Moves up to `most` candidates into `ready`; the subscriber's side.
+    /// Moves up to `most` candidates into `ready`, which is empty; the subscriber's side.
     pub fn take(&self, ready: &mut VecDeque<Candidate>, most: usize) {
         let mut queue = self.queue.lock();
-        let count = most.min(queue.items.len());
-        for candidate in queue.items.drain(..count) {
-            ready.push_back(candidate);
+        if queue.items.len() <= most && ready.is_empty() {
+            std::mem::swap(ready, &mut queue.items);
+            queue.bytes = 0;
+        } else {
+            let count = most.min(queue.items.len());
+            let taken: usize = queue.items.iter().take(count).map(Candidate::size).sum();
+            ready.extend(queue.items.drain(..count));
+            queue.bytes = queue.bytes.saturating_sub(taken);
         }
-        let taken: usize = ready.iter().rev().take(count).map(|c| c.message.size()).sum();
-        queue.bytes = queue.bytes.saturating_sub(taken);
         if !self.over_mark(&queue) {
-            self.lagging.store(false, Ordering::Relaxed);
+            self.lagging.clear();
             queue.waiting.drain(..).for_each(Waker::wake);
         }
-        if queue.items.is_empty() && queue.items.capacity() > 256 {
+        if queue.items.is_empty() && queue.items.capacity() > ROOMY {
             queue.items = VecDeque::new();
         }
     }
@@ -169,7 +195,7 @@ impl Outbox {
     pub fn put_back(&self, ready: &mut VecDeque<Candidate>) {
         let mut queue = self.queue.lock();
         while let Some(candidate) = ready.pop_back() {
-            queue.bytes = queue.bytes.saturating_add(candidate.message.size());
+            queue.bytes = queue.bytes.saturating_add(candidate.size());
             queue.items.push_front(candidate);
         }
     }
@@ -180,7 +206,7 @@ impl Outbox {
         let mut removed = Vec::new();
         for candidate in std::mem::take(&mut queue.items) {
             if unwanted(&candidate) {
-                queue.bytes = queue.bytes.saturating_sub(candidate.message.size());
+                queue.bytes = queue.bytes.saturating_sub(candidate.size());
                 removed.push(candidate);
             } else {
                 queue.items.push_back(candidate);

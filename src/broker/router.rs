@@ -48,10 +48,8 @@ pub(super) struct Published {
     pub ticket: Ticket,
     /// Whether anybody subscribes to it.
     pub matched: bool,
-    /// A subscriber of QoS 1 or 2 that is behind: the publisher should wait for it, for a limited time.
+    /// A subscriber that is behind: the publisher should wait for it, for a limited time.
     pub behind: Option<Arc<Outbox>>,
-    /// A subscriber of QoS 0 is behind: it should have a turn.
-    pub yields: bool,
 }
 
 /// The message should be retained, but the bounds of the retained messages are reached: it is not routed either, so
@@ -121,14 +119,15 @@ impl Router {
             ticket: Ticket::DONE,
             matched: !(route.targets.is_empty() && route.groups.is_empty()),
             behind: None,
-            yields: false,
         };
+        let size = message.size_u32();
         for target in &route.targets {
             let candidate = Candidate {
                 message: message.clone(),
                 qos: message.qos.min(target.qos),
                 retain: target.retain_as_published && message.retain,
                 stored: false,
+                size,
                 extra: target.extra.clone(),
             };
             let promised = candidate.qos != QoS::AtMostOnce;
@@ -171,10 +170,9 @@ impl Router {
             }
             Offer::Queued { wake } => wake,
             Offer::Behind { wake } => {
-                if !promised {
-                    published.yields = true;
-                } else if outbox.key != publisher.key {
-                    // A publisher that is its own slow subscriber cannot wait for itself.
+                // For a QoS 0 subscriber only a publisher of QoS 0 waits, who gives up soon. A publisher that is its own
+                // slow subscriber cannot wait for itself.
+                if (promised || message.qos == QoS::AtMostOnce) && outbox.key != publisher.key {
                     published.behind = Some(outbox.clone());
                 }
                 wake

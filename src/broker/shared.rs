@@ -106,6 +106,7 @@ impl Group {
             qos: message.qos.min(member.qos),
             retain: member.retain_as_published && message.retain,
             stored: false,
+            size: message.size_u32(),
             extra: Some(Arc::new(extra)),
         }
     }

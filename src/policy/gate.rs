@@ -13,7 +13,7 @@ use super::{
     decision::{Denial, Operation, Stage},
     identity::Identity,
     live::Presence,
-    permit::{Deliver, Permit, Publish, Subscribe},
+    permit::{Deliver, Delivery, Permit, Publish, Subscribe},
     policy::Policy,
 };
 
@@ -52,7 +52,7 @@ pub struct Gate {
     rights: Rights,
     publish: AHashMap<Arc<str>, usize>,
     verdicts: Vec<Verdict>,
-    receive: AHashMap<Arc<str>, Option<Denial>>,
+    receive: AHashMap<Arc<str>, Result<(), Denial>>,
     last_received: Option<Arc<str>>,
     author: Option<Author>,
 }
@@ -165,51 +165,44 @@ impl Gate {
         }
     }
 
-    /// May the client be delivered a message on `topic`? For a retained message, `author` is who published it: it
-    /// is delivered only while its author may still publish there (CVE-2018-12546).
-    pub fn deliver<M>(
-        &mut self,
-        topic: &Arc<str>,
-        author: Option<&Arc<Identity>>,
-        message: M,
-    ) -> Result<Permit<'_, Deliver<M>>, Denial> {
+    /// May the client be delivered `message`? With a no it is given back.
+    pub fn deliver<M: Delivery>(&mut self, message: M) -> Result<Permit<'_, Deliver<M>>, (Denial, M)> {
         self.refresh();
-        if let Some(author) = author
-            && let Err(denial) = self.may_still_publish(author, topic)
-        {
-            self.record(Operation::Receive, topic, &denial);
-            return Err(denial);
-        }
-        if self.last_received.as_ref().is_some_and(|last| Arc::ptr_eq(last, topic)) {
+        let topic = message.topic();
+        let asked = match message.author() {
+            Some(author) => self.may_still_publish(author, topic),
+            None => Ok(()),
+        };
+        if asked.is_ok() && self.last_received.as_ref().is_some_and(|last| Arc::ptr_eq(last, topic)) {
             return Ok(Permit::new(Deliver { message }));
         }
-        match self.may_receive(topic) {
-            Some(denial) => {
+        match asked.and_then(|()| self.may_receive(topic)) {
+            Err(denial) => {
                 self.record(Operation::Receive, topic, &denial);
-                Err(denial)
+                Err((denial, message))
             }
-            None => {
+            Ok(()) => {
                 self.last_received = Some(topic.clone());
                 Ok(Permit::new(Deliver { message }))
             }
         }
     }
 
-    fn may_receive(&mut self, topic: &Arc<str>) -> Option<Denial> {
-        if let Some(denial) = self.receive.get(&**topic) {
-            return denial.clone();
+    fn may_receive(&mut self, topic: &Arc<str>) -> Result<(), Denial> {
+        if let Some(verdict) = self.receive.get(&**topic) {
+            return verdict.clone();
         }
-        let denial = match &self.standing {
-            Standing::Ended(denial) => Some(denial.clone()),
-            _ => self.rights.on_topic(Access::RECEIVE, topic).err(),
+        let verdict = match &self.standing {
+            Standing::Ended(denial) => Err(denial.clone()),
+            _ => self.rights.on_topic(Access::RECEIVE, topic).map(drop),
         };
         if topic.len() <= LONGEST {
             if self.receive.len() >= REMEMBERED {
                 self.receive.clear();
             }
-            self.receive.insert(topic.clone(), denial.clone());
+            self.receive.insert(topic.clone(), verdict.clone());
         }
-        denial
+        verdict
     }
 
     fn may_still_publish(&mut self, identity: &Arc<Identity>, topic: &str) -> Result<(), Denial> {

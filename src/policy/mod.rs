@@ -22,5 +22,5 @@ pub use audit::Audit;
 pub use decision::{Denial, Operation, Stage};
 pub use gate::{Gate, Standing};
 pub use identity::Identity;
-pub use permit::{Deliver, Permit, Publish, Subscribe};
+pub use permit::{Deliver, Delivery, Permit, Publish, Subscribe};
 pub use policy::{Applicant, Policy, Secret, Settings};

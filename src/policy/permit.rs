@@ -6,7 +6,7 @@ use std::{marker::PhantomData, sync::Arc};
 
 use crate::mqtt::TopicFilter;
 
-use super::gate::Gate;
+use super::{gate::Gate, identity::Identity};
 
 /// A yes of the gate to one thing, which it owns. Only `policy/` makes one; it cannot be cloned; it borrows the
 /// gate that gave it, so it can neither be stored nor outlive the verdict, and must be used up before
@@ -88,6 +88,15 @@ pub struct Subscribe<S> {
     pub filter: TopicFilter,
     /// What comes with it.
     pub subscription: S,
+}
+
+/// What the gate has to know of a message that is to be delivered.
+pub trait Delivery {
+    /// Topic name.
+    fn topic(&self) -> &Arc<str>;
+
+    /// Who published it, if it was retained since: its right to publish there is asked as well (CVE-2018-12546).
+    fn author(&self) -> Option<&Arc<Identity>>;
 }
 
 /// To deliver one message to one client.

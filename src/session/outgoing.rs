@@ -102,10 +102,10 @@ impl<M> Outgoing<M> {
         self.window.is_empty()
     }
 
-    /// Takes a message into the window and returns its packet identifier.
+    /// Takes a message into the window and returns its packet identifier, and the message where it now is.
     ///
     /// Call it only when [`Outgoing::has_room`] and nothing is left to [`Outgoing::resend`].
-    pub fn send(&mut self, qos: QoS, message: M) -> u16 {
+    pub fn send(&mut self, qos: QoS, message: M) -> (u16, &M) {
         if self.window.is_empty() {
             self.given = 0;
         }
@@ -119,8 +119,11 @@ impl<M> Outgoing<M> {
             }
         };
         self.quota_used += 1;
-        self.window.push_back(Slot { id, stage: Stage::Sent(qos, message), sent: true, counted: true });
-        id
+        let slot = Slot { id, stage: Stage::Sent(qos, message), sent: true, counted: true };
+        match &self.window.push_back_mut(slot).stage {
+            Stage::Sent(_, message) => (id, message),
+            Stage::Released => unreachable!("it was just put there as sent"),
+        }
     }
 
     /// The next thing to send again, if any and if the window allows it.
@@ -256,7 +259,7 @@ mod tests {
     #[test]
     fn acknowledgements_may_come_in_any_order() {
         let mut window = window(10);
-        let ids: Vec<u16> = ["a", "b", "c"].map(|m| window.send(QoS::AtLeastOnce, m)).to_vec();
+        let ids: Vec<u16> = ["a", "b", "c"].map(|m| window.send(QoS::AtLeastOnce, m).0).to_vec();
         assert_eq!(window.puback(ids[1]), Ok("b"));
         assert_eq!(window.puback(ids[2]), Ok("c"));
         assert_eq!(window.puback(ids[2]), Err(UnknownId));
@@ -267,8 +270,8 @@ mod tests {
     #[test]
     fn what_was_not_acknowledged_is_sent_again_in_its_first_order() {
         let mut window = window(10);
-        let a = window.send(QoS::ExactlyOnce, "a");
-        let b = window.send(QoS::AtLeastOnce, "b");
+        let a = window.send(QoS::ExactlyOnce, "a").0;
+        let b = window.send(QoS::AtLeastOnce, "b").0;
         assert_eq!(window.pubrec(a, false), Ok(PubRec::Release("a")));
         window.connected(10);
         assert_eq!(window.resend(), Some(Resend::Release(a)));
@@ -279,7 +282,7 @@ mod tests {
     #[test]
     fn a_smaller_receive_maximum_holds_for_what_is_sent_again() {
         let mut window = window(10);
-        let ids: Vec<u16> = (0..3).map(|_| window.send(QoS::AtLeastOnce, "m")).collect();
+        let ids: Vec<u16> = (0..3).map(|_| window.send(QoS::AtLeastOnce, "m").0).collect();
         window.connected(2);
         assert!(matches!(window.resend(), Some(Resend::Publish(id, ..)) if id == ids[0]));
         assert!(matches!(window.resend(), Some(Resend::Publish(id, ..)) if id == ids[1]));
@@ -297,7 +300,7 @@ mod tests {
                 window.connected(limit);
                 while window.resend().is_some() {}
                 while window.has_room() {
-                    let id = window.send(QoS::ExactlyOnce, "a");
+                    let id = window.send(QoS::ExactlyOnce, "a").0;
                     window.pubrec(id, false).unwrap();
                 }
             }
@@ -308,7 +311,7 @@ mod tests {
     #[test]
     fn a_repeated_pubrec_is_answered_again() {
         let mut window = window(1);
-        let id = window.send(QoS::ExactlyOnce, "a");
+        let id = window.send(QoS::ExactlyOnce, "a").0;
         assert!(!window.has_room());
         assert_eq!(window.pubrec(id, false), Ok(PubRec::Release("a")));
         assert_eq!(window.pubrec(id, false), Ok(PubRec::ReleaseAgain));
@@ -334,7 +337,7 @@ mod tests {
                         while window.resend().is_some() {}
                         if window.has_room() && !window.must_resend() {
                             let qos = if pick % 2 == 0 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
-                            let id = window.send(qos, u32::from(pick));
+                            let id = window.send(qos, u32::from(pick)).0;
                             prop_assert!(id != 0 && open.iter().all(|(other, _)| *other != id));
                             open.push((id, qos == QoS::ExactlyOnce));
                         }

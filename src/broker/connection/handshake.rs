@@ -427,7 +427,6 @@ impl Admitted {
             owed: Default::default(),
             pressure: None,
             unacknowledged: 0,
-            yields: false,
             timer_polled: false,
             timer: Box::pin(tokio::time::sleep_until((now + wait).into())),
             last_packet: now,

@@ -21,6 +21,8 @@ use super::{Connection, End, Owed, Pressure};
 
 /// How long a publisher waits for a subscriber that is behind.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// The same at QoS 0: long enough for a subscriber that merely needs its turn.
+const PATIENCE_QOS0: Duration = Duration::from_millis(50);
 
 impl<S> Connection<S>
 where
@@ -140,11 +142,11 @@ where
     }
 
     fn accept_publish(&mut self, publish: &Publish<'_>, published: Published, now: Instant) {
-        let Published { mut ticket, matched, behind, yields } = published;
+        let Published { mut ticket, matched, behind } = published;
         if let Some(outbox) = behind {
-            self.pressure = Some(Pressure { outbox, until: now + PATIENCE });
+            let patience = if publish.qos == QoS::AtMostOnce { PATIENCE_QOS0 } else { PATIENCE };
+            self.pressure = Some(Pressure { outbox, qos: publish.qos, until: now + patience });
         }
-        self.yields = yields && publish.qos == QoS::AtMostOnce;
         let reason = if matched { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
         if let Some(id) = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce) {
             self.session.incoming.receive(id);

@@ -57,8 +57,10 @@ impl Input {
         S: AsyncRead + Unpin,
     {
         let mut buffer = std::mem::take(&mut self.bytes);
-        if buffer.is_empty() {
-            buffer = SPARE.take().unwrap_or_default();
+        if buffer.capacity() < CHUNK {
+            let mut spare = SPARE.take().unwrap_or_default();
+            spare.extend_from_slice(&buffer);
+            buffer = spare;
         }
         buffer.reserve(CHUNK.max(buffer.len()));
         let outcome = poll_read_buf(Pin::new(stream), cx, &mut buffer);

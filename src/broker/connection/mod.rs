@@ -27,7 +27,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio::time::Sleep;
 
-use crate::mqtt::{DecodeError, ReasonCode, Version};
+use crate::mqtt::{DecodeError, QoS, ReasonCode, Version};
 use crate::policy::{Denial, Gate};
 use crate::session::{Aliases, Session};
 
@@ -109,6 +109,8 @@ struct Owed {
 #[derive(Debug)]
 struct Pressure {
     outbox: Arc<Outbox>,
+    /// QoS of what was published.
+    qos: QoS,
     until: Instant,
 }
 
@@ -136,8 +138,6 @@ struct Connection<S> {
     pressure: Option<Pressure>,
     /// QoS 1 messages whose PUBACK is owed: they count against our receive maximum.
     unacknowledged: usize,
-    /// A subscriber of QoS 0 is behind: it gets a turn before the next packet is handled.
-    yields: bool,
     timer: Pin<Box<Sleep>>,
     timer_polled: bool,
     last_packet: Instant,

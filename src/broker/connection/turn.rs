@@ -9,7 +9,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::broker::{clock, counters::Dropped};
+use crate::broker::{clock, counters::Dropped, message::Candidate};
 use crate::mqtt::{Ack, Packet, QoS, ReasonCode, codec};
 use crate::policy::Standing;
 use crate::session::Resend;
@@ -19,7 +19,7 @@ use super::{Connection, End, limits::SUBSCRIBE_SIZE, writer::TooLarge};
 /// Nothing more is encoded while this many bytes wait to be written.
 const HIGH: usize = 64 * 1024;
 /// Candidates taken from the outbox at a time.
-const BATCH: usize = 128;
+const BATCH: usize = 512;
 /// Reads in one turn before others have theirs.
 const ROUNDS: usize = 4;
 /// Acknowledgements that wait for their commits, beyond which nothing more is accepted.
@@ -151,7 +151,7 @@ where
         self.relieve(cx);
         // What was read before and could not be handled then comes first.
         if !self.input.is_empty() && self.handle_input()? == Handled::Stopped {
-            return Ok(if self.is_busy() { Progress::Held } else { Progress::More });
+            return Ok(Progress::Held);
         }
         match self.input.poll_fill(&mut self.stream, cx) {
             Poll::Pending => Ok(Progress::Idle),
@@ -164,11 +164,11 @@ where
     /// Ends the wait for a subscriber that has caught up, or that was waited for long enough.
     fn relieve(&mut self, cx: &mut Context<'_>) {
         let Some(pressure) = &self.pressure else { return };
-        if pressure.outbox.poll_room(cx).is_pending() {
+        if pressure.outbox.poll_room(pressure.qos, cx).is_pending() {
             if self.now < pressure.until {
                 return;
             }
-            pressure.outbox.give_up();
+            pressure.outbox.give_up(pressure.qos);
         }
         self.pressure = None;
     }
@@ -189,10 +189,9 @@ where
     fn handle_input(&mut self) -> Result<Handled, End> {
         let bytes = self.input.take();
         let (mut used, mut outcome) = (0, Ok(Handled::All));
-        self.yields = false;
         while let (Ok(Handled::All), Some(first)) = (&outcome, bytes.get(used)) {
             let heavy = matches!(first >> 4, PUBLISH | SUBSCRIBE | UNSUBSCRIBE);
-            if self.is_full() || self.yields || (heavy && self.is_busy()) {
+            if self.is_full() || (heavy && self.is_busy()) {
                 outcome = Ok(Handled::Stopped);
                 break;
             }
@@ -230,6 +229,14 @@ where
 
     /// Asks the gate for everything that can be sent now, and encodes what it permits.
     pub(super) fn deliver(&mut self) {
+        let mut delivered = 0;
+        self.deliver_counting(&mut delivered);
+        if delivered > 0 {
+            self.broker.counters.delivered.fetch_add(delivered, Ordering::Relaxed);
+        }
+    }
+
+    fn deliver_counting(&mut self, delivered: &mut u64) {
         let now = self.now;
         while self.writer.output.len() < HIGH {
             if self.resend(now) {
@@ -249,31 +256,19 @@ where
             }
             let next = if stored { self.backlog.pop() } else { self.ready.pop_front() };
             let Some(candidate) = next else { return };
-            let message = candidate.message.clone();
-            if message.expired(now) {
-                self.drop(&candidate, Dropped::Expired);
+            if candidate.message.expired(now) {
+                self.lose(&candidate, Dropped::Expired);
                 continue;
             }
-            let author = candidate.stored.then_some(&message.author);
-            let shared = candidate.extra.as_ref().is_some_and(|extra| extra.group.is_some());
-            let kept = shared.then(|| candidate.clone());
-            match self.gate.deliver(&message.topic, author, candidate) {
+            match self.gate.deliver(candidate) {
                 Ok(permit) => match self.writer.deliver(permit, &mut self.session.outgoing, now) {
-                    Ok(()) => {
-                        self.broker.counters.delivered.fetch_add(1, Ordering::Relaxed);
-                    }
-                    Err(TooLarge) => {
-                        self.broker.counters.drop_one(Dropped::TooLarge);
-                        self.settle(&message);
-                    }
+                    Ok(()) => *delivered += 1,
+                    Err(TooLarge(candidate)) => self.lose(&candidate, Dropped::TooLarge),
                 },
-                Err(_denial) => {
-                    self.broker.counters.drop_one(Dropped::NotPermitted);
-                    // First the promise to another member, then the end of this one's.
-                    if let Some(candidate) = kept {
-                        self.broker.router.pass_on(&candidate, self.seat.outbox.key, false);
-                    }
-                    self.settle(&message);
+                Err((_denial, candidate)) => {
+                    // First the promise to another member of a share group, then the end of this one's.
+                    self.broker.router.pass_on(&candidate, self.seat.outbox.key, false);
+                    self.lose(&candidate, Dropped::NotPermitted);
                 }
             }
         }
@@ -289,35 +284,32 @@ where
             }
             Some(Resend::Publish(id, _, candidate)) => (id, candidate),
         };
-        let message = candidate.message.clone();
-        let kept = candidate.clone();
         // The rights of now decide, and a message that may not be delivered any more is forgotten.
-        let author = candidate.stored.then_some(&message.author);
-        let lost = match self.gate.deliver(&message.topic, author, candidate) {
+        let (candidate, reason) = match self.gate.deliver(candidate) {
             Ok(permit) => match self.writer.redeliver(id, permit, now) {
                 Ok(()) => {
                     self.broker.counters.delivered.fetch_add(1, Ordering::Relaxed);
                     return true;
                 }
-                Err(TooLarge) => Dropped::TooLarge,
+                Err(TooLarge(candidate)) => (candidate, Dropped::TooLarge),
             },
-            Err(_denial) => {
-                if kept.qos == QoS::AtLeastOnce {
-                    self.broker.router.pass_on(&kept, self.seat.outbox.key, false);
+            Err((_denial, candidate)) => {
+                // QoS 2 may already be half with this client [MQTT-4.8.2-5].
+                if candidate.qos == QoS::AtLeastOnce {
+                    self.broker.router.pass_on(&candidate, self.seat.outbox.key, false);
                 }
-                Dropped::NotPermitted
+                (candidate, Dropped::NotPermitted)
             }
         };
         self.session.outgoing.forget(id);
-        self.broker.counters.drop_one(lost);
-        self.settle(&message);
+        self.lose(&candidate, reason);
         true
     }
 
-    fn drop(&mut self, candidate: &crate::broker::message::Candidate, reason: Dropped) {
+    /// Counts a message that will not reach the client.
+    fn lose(&self, candidate: &Candidate, reason: Dropped) {
         self.broker.counters.drop_one(reason);
-        let message = candidate.message.clone();
-        self.settle(&message);
+        self.settle(&candidate.message);
     }
 
     /// Keep alive and the patience with subscribers that are behind.

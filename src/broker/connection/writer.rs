@@ -14,8 +14,8 @@ use crate::broker::message::{Candidate, Message};
 use super::output::Output;
 
 /// The packet would be larger than the client takes: it is dropped as if it had been sent [MQTT-3.1.2-25].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooLarge;
+#[derive(Debug)]
+pub(super) struct TooLarge(pub Candidate);
 
 /// Encodes for one client.
 #[derive(Debug)]
@@ -35,17 +35,20 @@ impl Writer {
         now: Instant,
     ) -> Result<(), TooLarge> {
         let candidate = permit.redeem().message;
-        let message = candidate.message.clone();
+        let promised = candidate.qos != QoS::AtMostOnce;
         let mut head = Head::new(self.version, &candidate, now);
         // The identifier is given only once it is sure to be used; any takes as many bytes.
-        head.packet_id = (candidate.qos != QoS::AtMostOnce).then_some(1);
-        if head.parts(&message).size() > self.max_packet {
-            return Err(TooLarge);
+        head.packet_id = promised.then_some(1);
+        if self.max_packet < usize::MAX && head.parts(&candidate.message).size() > self.max_packet {
+            return Err(TooLarge(candidate));
         }
-        if candidate.qos != QoS::AtMostOnce {
-            head.packet_id = Some(outgoing.send(candidate.qos, candidate));
+        if promised {
+            let (id, candidate) = outgoing.send(candidate.qos, candidate);
+            head.packet_id = Some(id);
+            self.publish(&head, &candidate.message);
+        } else {
+            self.publish(&head, &candidate.message);
         }
-        self.publish(&head, &message);
         Ok(())
     }
 
@@ -60,7 +63,7 @@ impl Writer {
         let mut head = Head::new(self.version, &candidate, now);
         (head.dup, head.packet_id) = (true, Some(id));
         if head.parts(&candidate.message).size() > self.max_packet {
-            return Err(TooLarge);
+            return Err(TooLarge(candidate));
         }
         self.publish(&head, &candidate.message);
         Ok(())
