@@ -162,8 +162,10 @@ impl Session {
 
     fn pubcomp(&mut self, id: u16) {
         let at = self.position(id, |exchange| exchange.released);
-        let expected = at.map(|at| drop(self.exchanges.remove(at))).ok_or(UnknownId);
-        assert_eq!(self.outgoing.pubcomp(id), expected, "PUBCOMP {id}");
+        if let Some(at) = at {
+            self.exchanges.remove(at);
+        }
+        assert_eq!(self.outgoing.pubcomp(id), at.map(|_| ()).ok_or(UnknownId), "PUBCOMP {id}");
     }
 
     fn forget(&mut self, id: u16) {
