@@ -48,7 +48,7 @@ impl Default for Session {
             exchanges: Vec::new(),
             limit: 0,
             messages: 0,
-            patience: 140_000,
+            patience: 70_000,
             incoming: Incoming::default(),
             received: Vec::new(),
             aliases: Aliases::new(0),
@@ -203,7 +203,7 @@ impl Session {
     }
 
     fn resolve(&mut self, alias: u16, name: u8) {
-        let topic = if name % 3 == 0 { String::new() } else { format!("topic/{name}") };
+        let topic = if name.is_multiple_of(3) { String::new() } else { format!("topic/{name}") };
         let known = self.topics.iter().position(|(other, _)| *other == alias);
         let expected = match known {
             _ if alias == 0 || alias > self.alias_maximum => Err(AliasError::OutOfRange),

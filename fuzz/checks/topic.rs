@@ -100,7 +100,7 @@ const NOBODYS: &str = "a word of neither";
 fn small_world(one: &str, other: &str) -> Option<Vec<String>> {
     let (one, other): (Vec<&str>, Vec<&str>) = (one.split('/').collect(), other.split('/').collect());
     let longest = one.len().max(other.len());
-    if longest > 4 || one.contains(&NOBODYS) || other.contains(&NOBODYS) {
+    if longest > 3 || one.contains(&NOBODYS) || other.contains(&NOBODYS) {
         return None;
     }
     let mut all = Vec::new();
