@@ -73,12 +73,16 @@ enum End {
     Stopping,
 }
 
+/// What cannot be decoded on a connection that is admitted.
 impl From<DecodeError> for End {
     fn from(error: DecodeError) -> Self {
         let what = match error {
             DecodeError::Malformed(what) | DecodeError::Protocol(what) | DecodeError::TopicName(what) => what,
             DecodeError::TooLarge(_) => "larger than limits.packet_size",
-            DecodeError::UnsupportedVersion => "unsupported protocol version",
+            // Only a CONNECT names a version, and a second one is wrong whatever it names [MQTT-3.1.0-2].
+            DecodeError::UnsupportedVersion => {
+                return End::Fault(ReasonCode::ProtocolError, "a second CONNECT");
+            }
         };
         End::Fault(error.reason(), what)
     }
@@ -156,4 +160,28 @@ where
     let mut connection = admitted.into_connection(broker, stream);
     let end = std::future::poll_fn(|cx| connection.poll_turn(cx)).await;
     connection.close(end).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::{Disconnect, Packet, Properties, codec};
+
+    #[test]
+    fn whatever_cannot_be_decoded_ends_in_a_reason_that_disconnect_can_carry() {
+        for error in [
+            DecodeError::Malformed("m"),
+            DecodeError::Protocol("p"),
+            DecodeError::TooLarge(1),
+            DecodeError::UnsupportedVersion,
+            DecodeError::TopicName("t"),
+        ] {
+            let End::Fault(reason, _) = End::from(error) else { panic!("{error:?} is no fault") };
+            let disconnect = Packet::Disconnect(Disconnect { reason, properties: Properties::default() });
+            let mut bytes = Vec::new();
+            codec::encode(&disconnect, Version::V5, &mut bytes);
+            let read = codec::decode(&bytes, Some(Version::V5), 100);
+            assert_eq!(read, Ok(Some((disconnect, bytes.len()))), "{error:?}");
+        }
+    }
 }

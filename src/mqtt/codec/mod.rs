@@ -14,6 +14,8 @@ mod subscribe;
 mod writer;
 
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod places;
 #[cfg(test)]
 mod random;
