@@ -75,6 +75,8 @@ where
             let progress = self.read(cx)?;
             self.publisher.wake();
             self.write(cx)?;
+            // A wait that began in this round is told of its end only from here on.
+            self.relieve(cx);
             let again = match progress {
                 Progress::More => true,
                 // What was written since may have made room; nobody else would tell.
