@@ -99,12 +99,12 @@ impl Session {
     }
 
     fn room(&self) -> bool {
-        self.in_flight() < self.limit
+        self.in_flight() < self.limit && self.exchanges.len() < 2 * self.limit
     }
 
     fn connect(&mut self, limit: u16) {
         self.outgoing.connected(limit);
-        self.limit = usize::from(limit);
+        self.limit = usize::from(limit).min(4096);
         for exchange in &mut self.exchanges {
             (exchange.sent, exchange.counted) = (false, false);
         }
@@ -117,7 +117,7 @@ impl Session {
             return;
         }
         self.messages += 1;
-        let id = self.outgoing.send(qos, self.messages.0;
+        let id = self.outgoing.send(qos, self.messages).0;
         assert_ne!(id, 0);
         assert_eq!(self.position(id, |_| true), None, "identifier {id} is in use already");
         let message = self.messages;
@@ -125,13 +125,13 @@ impl Session {
     }
 
     fn resend(&mut self) {
-        let room = self.room();
+        let quota = self.in_flight() < self.limit;
         let expected = match self.exchanges.iter_mut().find(|exchange| !exchange.sent) {
             Some(exchange) if exchange.released => {
                 exchange.sent = true;
                 Some(Resend::Release(exchange.id))
             }
-            Some(exchange) if room => {
+            Some(exchange) if quota => {
                 (exchange.sent, exchange.counted) = (true, true);
                 Some(Resend::Publish(exchange.id, exchange.qos, exchange.message))
             }
@@ -149,6 +149,10 @@ impl Session {
     fn pubrec(&mut self, id: u16, refused: bool) {
         let expected = match self.position(id, |exchange| exchange.qos == QoS::ExactlyOnce) {
             None => Err(UnknownId),
+            Some(at) if self.exchanges[at].released && refused => {
+                self.exchanges.remove(at);
+                Err(UnknownId)
+            }
             Some(at) if self.exchanges[at].released => Ok(PubRec::ReleaseAgain),
             Some(at) if refused => Ok(PubRec::Refused(self.exchanges.remove(at).message)),
             Some(at) => {
@@ -224,10 +228,10 @@ impl Session {
         assert_eq!(self.outgoing.is_empty(), self.exchanges.is_empty());
         assert_eq!(self.outgoing.has_room(), self.room());
         assert_eq!(self.outgoing.must_resend(), unsent.is_some());
-        let can = unsent.is_some_and(|exchange| exchange.released || self.room());
+        let can = unsent.is_some_and(|exchange| exchange.released || self.in_flight() < self.limit);
         assert_eq!(self.outgoing.can_resend(), can);
         assert!(self.in_flight() <= self.limit, "more in flight than the receive maximum");
-        assert_eq!(self.incoming.len(), self.received.len());
-        assert_eq!(self.incoming.is_empty(), self.received.is_empty());
+        assert_eq!(self.incoming.open(), self.received.len());
+        assert!(self.received.iter().all(|id| self.incoming.holds(*id)));
     }
 }

@@ -1,7 +1,7 @@
 //! Retained messages that new subscriptions still have to be sent.
 //!
-//! They go out before anything newer. The messages of one subscription are looked up when those of the one before
-//! it are sent, so that many subscriptions to many retained messages hold one list at a time.
+//! They go out before anything newer. Once many are at hand, those of further subscriptions are looked up only when
+//! the ones before are sent, so that many subscriptions to many retained messages do not multiply.
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
@@ -14,6 +14,9 @@ use super::{
     retained::Retained,
 };
 
+/// Messages at hand, from which on further subscriptions wait.
+const AT_HAND: usize = 10_000;
+
 /// A subscription whose retained messages are to be sent.
 #[derive(Debug)]
 pub(super) struct Search {
@@ -24,12 +27,18 @@ pub(super) struct Search {
     pub not_by: Option<Arc<str>>,
 }
 
+/// A message that was found for a subscription.
+#[derive(Debug)]
+struct Found {
+    of: TopicFilter,
+    candidate: Candidate,
+}
+
 /// What is still to be sent, in order. It outlives the connection with its session.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
-    /// What was found for `of`.
-    found: VecDeque<Candidate>,
-    of: Option<TopicFilter>,
+    found: VecDeque<Found>,
+    /// Subscriptions that wait until there is room for what they bring.
     searches: VecDeque<Search>,
     /// The filters of `searches`, so that most need not be looked through.
     waiting: AHashSet<TopicFilter>,
@@ -37,10 +46,14 @@ pub(super) struct Backlog {
 
 impl Backlog {
     /// Adds the messages of a subscription. A repeated SUBSCRIBE sends them again, in place of those not sent yet.
-    pub fn push(&mut self, search: Search) {
+    pub fn push(&mut self, search: Search, retained: &Retained, now: Instant) {
         self.forget(&search.filter);
-        self.waiting.insert(search.filter.clone());
-        self.searches.push_back(search);
+        if self.searches.is_empty() && self.found.len() < AT_HAND {
+            self.look_up(search, retained, now);
+        } else {
+            self.waiting.insert(search.filter.clone());
+            self.searches.push_back(search);
+        }
     }
 
     /// Drops what a subscription that ended was still to be sent.
@@ -48,49 +61,51 @@ impl Backlog {
         if self.waiting.remove(filter) {
             self.searches.retain(|search| search.filter != *filter);
         }
-        if self.of.as_ref() == Some(filter) {
-            self.found.clear();
-        }
+        self.found.retain(|found| found.of != *filter);
     }
 
-    /// Looks messages up, if none are at hand; whether there are any then. What was retained after the subscription
-    /// may come twice, live and from here; nothing is left out.
+    /// Looks messages up, if none are at hand; whether there are any then. What was retained after a subscription
+    /// that had to wait may come twice, live and from here; nothing is left out.
     pub fn fill(&mut self, retained: &Retained, now: Instant) -> bool {
         while self.found.is_empty() {
             let Some(search) = self.searches.pop_front() else {
-                if self.of.is_some() {
+                if self.found.capacity() > 0 {
                     *self = Backlog::default();
                 }
                 return false;
             };
-            let Search { filter, qos, extra, not_by } = search;
-            self.waiting.remove(&filter);
-            self.found = retained
-                .matching(&filter, now)
-                .into_iter()
-                .filter(|message| not_by.as_ref() != Some(&message.author.client_id))
-                .map(|message| Candidate {
-                    qos: message.qos.min(qos),
-                    retain: true,
-                    stored: true,
-                    size: message.size_u32(),
-                    extra: extra.clone(),
-                    message,
-                })
-                .collect();
-            self.of = Some(filter);
+            self.waiting.remove(&search.filter);
+            self.look_up(search, retained, now);
         }
         true
     }
 
+    fn look_up(&mut self, search: Search, retained: &Retained, now: Instant) {
+        let Search { filter, qos, extra, not_by } = search;
+        for message in retained.matching(&filter, now) {
+            if not_by.as_ref() == Some(&message.author.client_id) {
+                continue;
+            }
+            let candidate = Candidate {
+                qos: message.qos.min(qos),
+                retain: true,
+                stored: true,
+                size: message.size_u32(),
+                extra: extra.clone(),
+                message,
+            };
+            self.found.push_back(Found { of: filter.clone(), candidate });
+        }
+    }
+
     /// The next message, among those that were looked up.
     pub fn front(&self) -> Option<&Candidate> {
-        self.found.front()
+        self.found.front().map(|found| &found.candidate)
     }
 
     /// Takes the next message out.
     pub fn pop(&mut self) -> Option<Candidate> {
-        self.found.pop_front()
+        self.found.pop_front().map(|found| found.candidate)
     }
 
     /// Whether nothing is to be sent or looked up.

@@ -135,7 +135,7 @@ impl Router {
             kept |= self.note(publisher, &target.outbox, offer, promised, &message, &mut published);
         }
         for group in &route.groups {
-            if let Some((outbox, offer)) = group.offer(&message, &[], false) {
+            if let Some((outbox, offer)) = group.offer(&message, &[], None, false) {
                 let promised = message.qos != QoS::AtMostOnce;
                 kept |= self.note(publisher, &outbox, offer, promised, &message, &mut published);
             }
@@ -257,15 +257,16 @@ impl Router {
         self.index.unsubscribe(key, &subscription.filter, subscription.group.as_deref());
     }
 
-    /// Gives a message that came by a share group to another member than `key`, who may not have it or is gone;
-    /// `online_only`: to one that is connected. Whether there was one.
-    pub fn pass_on(&self, candidate: &Candidate, key: u64, online_only: bool) -> bool {
-        let Some((group, passed_over)) = candidate.extra.as_ref().and_then(|extra| extra.group.as_ref())
-        else {
+    /// Gives a message that came by a share group to another member than `key`; whether there was one.
+    pub fn pass_on(&self, candidate: &Candidate, key: u64, why: PassOn) -> bool {
+        let Some((group, refused)) = candidate.extra.as_ref().and_then(|extra| extra.group.as_ref()) else {
             return false;
         };
-        let passed_over: Vec<u64> = passed_over.iter().copied().chain([key]).collect();
-        let offered = group.offer(&candidate.message, &passed_over, online_only);
+        let mut refused = refused.clone();
+        if why == PassOn::Refused {
+            refused.push(key);
+        }
+        let offered = group.offer(&candidate.message, &refused, Some(key), why == PassOn::Away);
         let Some((outbox, Offer::Queued { .. } | Offer::Behind { .. })) = offered else { return false };
         if outbox.is_durable() && candidate.qos != QoS::AtMostOnce {
             self.journal.record(Change::Queued { client: &outbox.client_id, message: &candidate.message });
@@ -273,4 +274,15 @@ impl Router {
         outbox.bell.wake();
         true
     }
+}
+
+/// Why a message of a share group leaves the member that had it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PassOn {
+    /// It may not have it: it is never offered the message again.
+    Refused,
+    /// It is away: only a member that is connected is a better choice.
+    Away,
+    /// Its session ended.
+    Ended,
 }

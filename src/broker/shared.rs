@@ -60,12 +60,13 @@ impl Group {
         members.list.is_empty()
     }
 
-    /// Offers a message to one member: the next one online that is not in `passed_over`, else one whose session
+    /// Offers a message to one member: the next one online that is not in `refused` nor `except`, else one whose session
     /// is kept, unless `online_only`. Members take turns.
     pub fn offer(
         self: &Arc<Self>,
         message: &Arc<Message>,
-        passed_over: &[u64],
+        refused: &[u64],
+        except: Option<u64>,
         online_only: bool,
     ) -> Option<(Arc<Outbox>, Offer)> {
         let mut members = self.members.lock();
@@ -79,10 +80,11 @@ impl Group {
             }
             for member in (0..count).map(turn) {
                 let outbox = &member.outbox;
-                if outbox.is_online() != online || passed_over.contains(&outbox.key) {
+                if outbox.is_online() != online || refused.contains(&outbox.key) || except == Some(outbox.key)
+                {
                     continue;
                 }
-                match outbox.offer(self.candidate(member, message, passed_over)) {
+                match outbox.offer(self.candidate(member, message, refused)) {
                     full @ Offer::Dropped(_) => last = Some((outbox.clone(), full)),
                     queued => return Some((outbox.clone(), queued)),
                 }
@@ -91,15 +93,10 @@ impl Group {
         last
     }
 
-    fn candidate(
-        self: &Arc<Self>,
-        member: &Member,
-        message: &Arc<Message>,
-        passed_over: &[u64],
-    ) -> Candidate {
+    fn candidate(self: &Arc<Self>, member: &Member, message: &Arc<Message>, refused: &[u64]) -> Candidate {
         let extra = Extra {
             identifiers: member.identifier.into_iter().collect(),
-            group: Some((self.clone(), passed_over.to_vec())),
+            group: Some((self.clone(), refused.to_vec())),
         };
         Candidate {
             message: message.clone(),

@@ -158,7 +158,7 @@ impl<M> Outgoing<M> {
                 .window
                 .iter()
                 .find(|slot| !slot.sent)
-                .is_some_and(|slot| matches!(slot.stage, Stage::Released) || self.has_room())
+                .is_some_and(|slot| matches!(slot.stage, Stage::Released) || self.quota_used < self.limit)
     }
 
     /// Whether something of an earlier connection has still to be sent again.

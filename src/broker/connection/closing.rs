@@ -16,6 +16,7 @@ use crate::broker::{
     journal::Change,
     message::Candidate,
     registry::Seat,
+    router::PassOn,
     will::{DelayedWill, Will},
 };
 use crate::mqtt::{Disconnect, Packet, Property, QoS, ReasonCode, Version};
@@ -171,7 +172,7 @@ impl Broker {
         // What came by a share group goes to somebody who is there, if there is one; QoS 0 is not kept.
         let mut queued: VecDeque<Candidate> = seat.outbox.remove(|_| true).into();
         queued.retain(|candidate| {
-            !self.router.pass_on(candidate, seat.outbox.key, true) && candidate.qos != QoS::AtMostOnce
+            !self.router.pass_on(candidate, seat.outbox.key, PassOn::Away) && candidate.qos != QoS::AtMostOnce
         });
         seat.outbox.put_back(&mut queued);
         let mut parked = seat.parked.lock();
@@ -206,11 +207,11 @@ impl Broker {
             self.router.unsubscribe(key, subscription);
         }
         for candidate in seat.outbox.remove(|_| true) {
-            self.router.pass_on(&candidate, key, false);
+            self.router.pass_on(&candidate, key, PassOn::Ended);
         }
         // Of the unacknowledged, only QoS 1 may go to somebody else [MQTT-4.8.2-5].
         for candidate in session.outgoing.unacknowledged_qos1() {
-            self.router.pass_on(&candidate, key, false);
+            self.router.pass_on(&candidate, key, PassOn::Ended);
         }
         *seat.backlog.lock() = Backlog::default();
         **session = Session::default();

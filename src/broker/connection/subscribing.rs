@@ -79,7 +79,9 @@ where
             }
         };
         let search = self.broker.router.subscribe(&self.seat.outbox, permit, is_new);
-        search.into_iter().for_each(|search| self.backlog.push(search));
+        if let Some(search) = search {
+            self.backlog.push(search, &self.broker.router.retained, self.now);
+        }
         let text: Arc<str> = known.unwrap_or_else(|| wanted.filter.into());
         if self.session.expiry > 0 {
             let client = &*self.seat.outbox.client_id;

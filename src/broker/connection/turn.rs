@@ -9,7 +9,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::broker::{clock, counters::Dropped, message::Candidate};
+use crate::broker::{clock, counters::Dropped, message::Candidate, router::PassOn};
 use crate::mqtt::{Ack, Packet, QoS, ReasonCode, codec};
 use crate::policy::Standing;
 use crate::session::Resend;
@@ -269,7 +269,7 @@ where
                 },
                 Err((_denial, candidate)) => {
                     // First the promise to another member of a share group, then the end of this one's.
-                    self.broker.router.pass_on(&candidate, self.seat.outbox.key, false);
+                    self.broker.router.pass_on(&candidate, self.seat.outbox.key, PassOn::Refused);
                     self.lose(&candidate, Dropped::NotPermitted);
                 }
             }
@@ -295,13 +295,8 @@ where
                 }
                 Err(TooLarge(candidate)) => (candidate, Dropped::TooLarge),
             },
-            Err((_denial, candidate)) => {
-                // QoS 2 may already be half with this client [MQTT-4.8.2-5].
-                if candidate.qos == QoS::AtLeastOnce {
-                    self.broker.router.pass_on(&candidate, self.seat.outbox.key, false);
-                }
-                (candidate, Dropped::NotPermitted)
-            }
+            // Also if it came by a share group: this member may have had it already.
+            Err((_denial, candidate)) => (candidate, Dropped::NotPermitted),
         };
         self.session.outgoing.forget(id);
         self.lose(&candidate, reason);
