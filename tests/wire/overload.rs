@@ -3,6 +3,7 @@
 use std::thread;
 
 use crate::support::packet::{PUBACK, VERSIONS, ack};
+use crate::support::property::receive_maximum;
 use crate::support::{Client, Connect, Packet, Publish, Subject, Version};
 
 #[test]
@@ -209,4 +210,35 @@ fn ten_publishers_and_ten_subscribers_lose_nothing() {
     for thread in publishers.into_iter().chain(readers) {
         thread.join().expect("nothing is lost and nothing overtakes");
     }
+}
+
+#[test]
+fn a_publisher_that_waited_goes_on_as_soon_as_its_subscriber_has_caught_up() {
+    const BURSTS: usize = 40;
+    let subject = Subject::with().limit("queued_messages", 2).start();
+    let (mut subscriber, _) = Client::connect(subject.port(), &Connect::v5("sub").with(receive_maximum(1)));
+    subscriber.subscribe("burst", 1);
+    let port = subject.port();
+    let (done, finished) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let (mut publisher, _) = Client::connect(port, &Connect::v5("pub"));
+        for _ in 0..BURSTS {
+            // The second finds the queue over its mark. So does the fourth, when the gateway goes on, and it is the
+            // last packet there is.
+            let ids = [1, 2, 3, 4];
+            let burst = ids.map(|id| Publish::to("burst").qos(1).id(id).encode(Version::V5));
+            publisher.send(&burst.concat());
+            ids.into_iter().for_each(|id| assert!(publisher.await_puback(id) < 0x80));
+        }
+        let _ = done.send(());
+    });
+    thread::spawn(move || {
+        for _ in 0..4 * BURSTS {
+            let publish = subscriber.expect_publish();
+            subscriber.acknowledge(&publish);
+        }
+        subscriber.ping();
+    });
+    // Without the wake-up each burst would cost the whole of the gateway's patience.
+    finished.recv_timeout(std::time::Duration::from_secs(30)).expect("the publisher was held up");
 }
