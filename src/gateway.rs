@@ -138,6 +138,7 @@ fn broker_settings(config: &Config) -> broker::Settings {
         sessions: config.limits.sessions,
         retained_messages: config.limits.retained_messages,
         retained_bytes: config.limits.retained_bytes,
+        memory: config.limits.memory,
     }
 }
 

@@ -159,6 +159,7 @@ fn gateway() -> Arc<Broker> {
         sessions: 100,
         retained_messages: 100,
         retained_bytes: 1 << 20,
+        memory: usize::MAX,
     };
     Broker::new(policy, Arc::new(Volatile), settings)
 }

@@ -103,7 +103,7 @@ impl Session {
     }
 
     fn connect(&mut self, limit: u16) {
-        self.outgoing.connected(limit);
+        self.outgoing.connected(limit, usize::MAX);
         self.limit = usize::from(limit).min(4096);
         for exchange in &mut self.exchanges {
             (exchange.sent, exchange.counted) = (false, false);
@@ -117,7 +117,7 @@ impl Session {
             return;
         }
         self.messages += 1;
-        let id = self.outgoing.send(qos, self.messages).0;
+        let id = self.outgoing.send(qos, self.messages, 1).0;
         assert_ne!(id, 0);
         assert_eq!(self.position(id, |_| true), None, "identifier {id} is in use already");
         let message = self.messages;

@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 use crate::policy::Policy;
 
 use super::{
-    counters::Counters, index::Index, janitor::Deadlines, journal::Journal, registry::Registry,
-    retained::Retained, router::Router,
+    budget::Budget, counters::Counters, index::Index, janitor::Deadlines, journal::Journal,
+    registry::Registry, retained::Retained, router::Router,
 };
 
 /// How a refused QoS 1 or 2 publish of a 3.x client, which cannot be told, is answered.
@@ -38,6 +38,8 @@ pub struct Settings {
     pub retained_messages: usize,
     /// Bytes of retained messages.
     pub retained_bytes: usize,
+    /// Bytes of all messages held, and of unfinished packets.
+    pub memory: usize,
 }
 
 /// A running broker.
@@ -48,6 +50,7 @@ pub struct Broker {
     pub(super) registry: Registry,
     pub(super) deadlines: Deadlines,
     pub(super) counters: Arc<Counters>,
+    pub(super) budget: Arc<Budget>,
     stopping: AtomicBool,
     stop: Notify,
 }
@@ -65,6 +68,7 @@ impl Broker {
         Arc::new(Broker {
             policy,
             registry: Registry::new(settings.sessions),
+            budget: Budget::new(settings.memory),
             settings,
             router,
             deadlines: Deadlines::default(),

@@ -18,6 +18,8 @@ pub enum Dropped {
     TooLarge,
     /// The bounds of the retained messages are reached.
     RetainedFull,
+    /// Publishes beyond `limits.memory`.
+    Memory,
     /// More connections than `limits.connections`.
     Connections,
     /// More sockets without a CONNECT than `limits.pending`; the oldest one goes.
@@ -26,13 +28,14 @@ pub enum Dropped {
 
 impl Dropped {
     /// Every reason.
-    pub const ALL: [Dropped; 8] = [
+    pub const ALL: [Dropped; 9] = [
         Dropped::SlowSubscriber,
         Dropped::QueueFull,
         Dropped::NotPermitted,
         Dropped::Expired,
         Dropped::TooLarge,
         Dropped::RetainedFull,
+        Dropped::Memory,
         Dropped::Connections,
         Dropped::Pending,
     ];
@@ -46,6 +49,7 @@ impl Dropped {
             Dropped::Expired => "expired messages",
             Dropped::TooLarge => "messages larger than the subscriber takes",
             Dropped::RetainedFull => "messages beyond the limits of retained ones",
+            Dropped::Memory => "publishes beyond limits.memory",
             Dropped::Connections => "connections beyond limits.connections",
             Dropped::Pending => "connections beyond limits.pending",
         }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use crate::mqtt::{Properties, Property, QoS, codec};
 use crate::policy::{Delivery, Identity};
 
-use super::shared::Group;
+use super::{budget::Share, shared::Group};
 
 /// A message, held once however many subscribers it has.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct Message {
     pub expires: Option<Instant>,
     /// Who published it.
     pub author: Arc<Identity>,
+    /// Its part of the gateway's memory.
+    pub(super) _share: Share,
 }
 
 impl Message {
@@ -34,8 +36,7 @@ impl Message {
     }
 
     pub(super) fn size_u32(&self) -> u32 {
-        const OVERHEAD: usize = 128;
-        let size = self.topic.len() + self.payload.len() + self.properties.len() + OVERHEAD;
+        let size = size(&self.topic, &self.payload) + self.properties.len();
         u32::try_from(size).unwrap_or(u32::MAX)
     }
 
@@ -50,6 +51,12 @@ impl Message {
         // Rounded up: a message that has not expired is never sent with 0.
         Some(u32::try_from(left.as_secs() + u64::from(left.subsec_nanos() > 0)).unwrap_or(u32::MAX))
     }
+}
+
+/// About how much memory a message takes, in bytes, properties aside.
+pub(super) fn size(topic: &str, payload: &[u8]) -> usize {
+    const OVERHEAD: usize = 128;
+    topic.len() + payload.len() + OVERHEAD
 }
 
 /// Encodes those properties of a PUBLISH or will that travel with the message.

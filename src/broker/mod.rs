@@ -8,6 +8,7 @@
 mod backlog;
 #[expect(clippy::module_inception, reason = "a file is named for its main type")]
 mod broker;
+mod budget;
 mod clock;
 mod connection;
 mod counters;

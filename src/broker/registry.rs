@@ -16,6 +16,7 @@ use ahash::AHashMap;
 use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 
+use crate::policy::Identity;
 use crate::session::Session;
 
 use super::{backlog::Backlog, broker::Broker, clock, message::Candidate, outbox::Outbox, will::DelayedWill};
@@ -25,7 +26,7 @@ use super::{backlog::Backlog, broker::Broker, clock, message::Candidate, outbox:
 pub(super) struct Seat {
     pub outbox: Arc<Outbox>,
     /// The user whose session it is: as long as there is one, another user can neither have it nor end it.
-    pub owner: Mutex<Arc<str>>,
+    pub owner: Mutex<Arc<Identity>>,
     pub session: Arc<tokio::sync::Mutex<Session<Candidate>>>,
     /// Retained messages still to be sent, while nobody is connected.
     pub backlog: Mutex<Backlog>,
@@ -93,8 +94,17 @@ pub(super) struct Claim<'a> {
 pub(super) enum ClaimError {
     /// There is a session of that identifier, and it is another user's.
     AnotherUser,
-    /// The bound on sessions is reached.
+    /// The bound on sessions that outlive their connection is reached.
     Full,
+    /// Half of them are this user's.
+    FullForUser,
+}
+
+/// Bounds of a session's queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub messages: usize,
+    pub bytes: usize,
 }
 
 #[derive(Debug)]
@@ -110,37 +120,48 @@ impl Registry {
     }
 
     /// Claims the session of `client_id` for `owner`, asking whoever holds it to step down [MQTT-3.1.4-3].
-    /// The bounds are those of its queue, should it be new.
+    /// A session that is to outlive its connection (`durable`) must find room.
     pub fn claim<'a>(
         &self,
         broker: &'a Broker,
         client_id: &Arc<str>,
-        owner: &Arc<str>,
-        max_messages: usize,
-        max_bytes: usize,
+        owner: &Arc<Identity>,
+        durable: bool,
+        bounds: Bounds,
     ) -> Result<Claim<'a>, ClaimError> {
         let mut seats = self.seats.lock();
         if let Some(seat) = seats.get(client_id) {
             let mut present = seat.owner.lock();
-            if *present != *owner {
-                let in_use = seat.outbox.is_online() || !seat.is_abandoned();
-                if in_use || seat.session.try_lock().is_err() {
+            if present.user != owner.user {
+                let in_use = seat.outbox.is_online() || seat.session.try_lock().is_err();
+                // Nobody can come back to the session of an account that is gone.
+                let kept = !seat.is_abandoned() && !broker.policy.is_gone(&present);
+                if in_use || kept {
                     return Err(ClaimError::AnotherUser);
                 }
-                *present = owner.clone();
+                seat.parked.lock().kept = false;
             }
+            *present = owner.clone();
             drop(present);
             let turn = seat.outbox.turn.fetch_add(1, Ordering::AcqRel) + 1;
             seat.claims.fetch_add(1, Ordering::AcqRel);
             seat.outbox.bell.wake();
             return Ok(Claim { broker, seat: seat.clone(), turn });
         }
-        if seats.len() >= self.max_sessions {
-            return Err(ClaimError::Full);
+        if durable {
+            let kept = || seats.values().filter(|seat| seat.outbox.is_durable());
+            if kept().count() >= self.max_sessions {
+                return Err(ClaimError::Full);
+            }
+            if kept().filter(|seat| seat.owner.lock().user == owner.user).count()
+                >= self.max_sessions.div_ceil(2)
+            {
+                return Err(ClaimError::FullForUser);
+            }
         }
         let key = self.next_key.fetch_add(1, Ordering::Relaxed);
         let seat = Arc::new(Seat {
-            outbox: Arc::new(Outbox::new(key, client_id.clone(), max_messages, max_bytes)),
+            outbox: Arc::new(Outbox::new(key, client_id.clone(), bounds.messages, bounds.bytes)),
             owner: Mutex::new(owner.clone()),
             session: Arc::default(),
             backlog: Mutex::default(),

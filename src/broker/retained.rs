@@ -184,6 +184,7 @@ mod tests {
             retain: true,
             expires,
             author: Arc::new(author),
+            _share: Default::default(),
         })
     }
 

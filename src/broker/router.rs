@@ -48,8 +48,8 @@ pub(super) struct Published {
     pub ticket: Ticket,
     /// Whether anybody subscribes to it.
     pub matched: bool,
-    /// A subscriber that is behind: the publisher should wait for it, for a limited time.
-    pub behind: Option<Arc<Outbox>>,
+    /// Subscribers that are behind: the publisher should wait for them, for a limited time.
+    pub behind: Vec<Arc<Outbox>>,
 }
 
 /// The message should be retained, but the bounds of the retained messages are reached: it is not routed either, so
@@ -118,7 +118,7 @@ impl Router {
         let mut published = Published {
             ticket: Ticket::DONE,
             matched: !(route.targets.is_empty() && route.groups.is_empty()),
-            behind: None,
+            behind: Vec::new(),
         };
         let size = message.size_u32();
         for target in &route.targets {
@@ -173,7 +173,7 @@ impl Router {
                 // For a QoS 0 subscriber only a publisher of QoS 0 waits, who gives up soon. A publisher that is its own
                 // slow subscriber cannot wait for itself.
                 if (promised || message.qos == QoS::AtMostOnce) && outbox.key != publisher.key {
-                    published.behind = Some(outbox.clone());
+                    published.behind.push(outbox.clone());
                 }
                 wake
             }

@@ -10,7 +10,7 @@ use crate::policy::{Gate, Identity};
 
 use super::{
     broker::Broker,
-    message::{Message, forwarded},
+    message::{Message, forwarded, size},
 };
 
 /// A will as its client left it; it becomes a message when it fires, so that its expiry counts from then.
@@ -49,6 +49,7 @@ impl Will {
     /// Publishes it, if its client still may.
     pub fn fire(self, broker: &Broker, gate: &mut Gate, publisher: u64, now: Instant) {
         let author = gate.identity().clone();
+        let self_size = size(&self.topic, &self.payload);
         let topic = self.topic.clone();
         let message = Message {
             topic: self.topic,
@@ -58,6 +59,7 @@ impl Will {
             retain: self.retain,
             expires: self.expiry.map(|seconds| now + Duration::from_secs(u64::from(seconds))),
             author,
+            _share: broker.budget.take(self_size),
         };
         // A refusal is in the audit log; there is nobody left to tell.
         if let Ok(permit) = gate.will(&topic, message) {

@@ -116,7 +116,7 @@ pub fn decide(accounts: &Accounts, question: &TestQuestion, settings: &Settings)
     let answer = book.test(user, client_id, *access, topic, settings.subscribe);
     match answer {
         Ok(rule) => Answer { allowed: true, reason: rule.to_string() },
-        Err(denial) => Answer { allowed: false, reason: denial.to_string() },
+        Err((operation, denial)) => Answer { allowed: false, reason: format!("{operation}: {denial}") },
     }
 }
 

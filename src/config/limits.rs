@@ -40,7 +40,8 @@ section! {
         /// Subscriptions of one client.
         pub subscriptions: usize => Bound = 10_000,
 
-        /// Sessions kept, of clients connected or not. Only in `[limits]`: it counts for the whole gateway.
+        /// Sessions kept beyond their connection. One user may have at most half of them. Only in `[limits]`: it counts
+        /// for the whole gateway.
         pub sessions: usize => Bound = 10_000,
 
         /// Retained messages kept. Only in `[limits]`: it counts for the whole gateway.
@@ -49,20 +50,25 @@ section! {
         /// Size in bytes of the retained messages kept. Only in `[limits]`: it counts for the whole gateway.
         pub retained_bytes: usize => Bound = 64 << 20,
 
+        /// Size in bytes of all messages held at a time, waiting, under way or retained, each counted once however many
+        /// clients it goes to, and of large packets that are not complete yet. Beyond it publishes are refused (QoS 0:
+        /// dropped). Only in `[limits]`: it counts for the whole gateway.
+        pub memory: usize => Bound = 128 << 20,
+
         /// The longest time in seconds that a session is kept after its client has gone.
         pub session_expiry: u32 => Seconds32 = 0,
 
         /// Seconds within which a new connection must have sent its CONNECT.
         pub connect_timeout: Duration => Timeout = Duration::from_secs(10),
 
-        /// Connections that have not yet sent their CONNECT.
+        /// Connections that are not yet admitted.
         pub pending: usize => Bound = 512,
     }
 }
 
 impl Limits {
     /// Keys that count for the whole gateway, so that a listener cannot set them.
-    const GATEWAY_ONLY: [&str; 3] = ["sessions", "retained_messages", "retained_bytes"];
+    const GATEWAY_ONLY: [&str; 4] = ["sessions", "retained_messages", "retained_bytes", "memory"];
 }
 
 /// The limits of one listener; what it does not set is as in `[limits]`.

@@ -11,6 +11,8 @@ use crate::config;
 const BACKLOG: i32 = 4096;
 /// A peer that vanished without a word is noticed even if it asked for no keep alive.
 const IDLE: Duration = Duration::from_secs(300);
+/// Bytes the system takes on for a client beyond what is on its way.
+const UNSENT: u32 = 128 * 1024;
 /// How long accepting pauses when the system has no descriptors or memory left.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
@@ -63,6 +65,8 @@ impl Tcp {
                 Ok((stream, peer)) => {
                     // A connection that is gone already fails here; it is noticed at the first read.
                     let _ = stream.set_nodelay(true);
+                    // What lies in the system's buffer cannot be taken back when a right is lost.
+                    let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
                     let _ = SockRef::from(&stream)
                         .set_tcp_keepalive(&TcpKeepalive::new().with_time(IDLE).with_interval(IDLE / 10));
                     return (stream, peer);

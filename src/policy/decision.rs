@@ -22,6 +22,8 @@ pub enum Operation {
 /// The stages of a decision, in the order in which they are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
+    /// What the listener and the limits take.
+    Listener,
     /// Who is it: user name, password, account.
     Login,
     /// Topics that only the gateway may publish.
@@ -80,6 +82,7 @@ impl fmt::Display for Operation {
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Stage::Listener => "listener",
             Stage::Login => "login",
             Stage::Reserved => "reserved",
             Stage::Superuser => "superuser",

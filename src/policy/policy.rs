@@ -6,6 +6,8 @@ use arc_swap::ArcSwap;
 use atomic_waker::AtomicWaker;
 use parking_lot::Mutex;
 
+use crate::mqtt::ReasonCode;
+
 use super::{
     accounts::{AccountError, AccountStore},
     acl::{Book, SubscribeRule},
@@ -201,6 +203,28 @@ impl Policy {
         match gate.ended() {
             None => Ok(gate),
             Some(denial) => Err(denial),
+        }
+    }
+
+    /// Records that somebody was refused before the gate was asked, or for another reason than its answer.
+    pub fn refused_at_door(
+        &self,
+        client: &str,
+        user: &str,
+        address: SocketAddr,
+        code: ReasonCode,
+        reason: &str,
+    ) {
+        let denial = Denial { stage: Stage::Listener, rule: Some(reason.into()), reason: code.text(), code };
+        let who = Refused { client, user, address };
+        self.audit.refused(who, Operation::Connect, "", &denial, std::time::Instant::now());
+    }
+
+    /// Whether nobody can log in as `identity` any more: its account was removed or disabled.
+    pub fn is_gone(&self, identity: &Identity) -> bool {
+        match self.book.load().account(&identity.user) {
+            Some(account) => !account.enabled,
+            None => identity.credential.is_some(),
         }
     }
 

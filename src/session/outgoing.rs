@@ -45,6 +45,8 @@ struct Slot<M> {
     sent: bool,
     /// Whether its PUBLISH went out on the present connection, so that it counts against the limit.
     counted: bool,
+    /// Bytes.
+    weight: usize,
 }
 
 /// Most messages that are unacknowledged at a time, whatever the client takes: an acknowledgement is looked for in
@@ -66,18 +68,32 @@ pub struct Outgoing<M> {
     /// Messages that count against `limit` on the present connection.
     quota_used: usize,
     limit: usize,
+    /// Bytes in the window, and beyond which nothing more is sent.
+    weight: usize,
+    most_weight: usize,
 }
 
 impl<M> Default for Outgoing<M> {
     fn default() -> Self {
-        Outgoing { window: VecDeque::new(), next_id: 1, given: 0, unsent: 0, quota_used: 0, limit: 0 }
+        Outgoing {
+            window: VecDeque::new(),
+            next_id: 1,
+            given: 0,
+            unsent: 0,
+            quota_used: 0,
+            limit: 0,
+            weight: 0,
+            most_weight: usize::MAX,
+        }
     }
 }
 
 impl<M> Outgoing<M> {
     /// Begins a connection on which at most `limit` messages (never more than 4096) may be unacknowledged. Everything in the window
     /// is to be sent again, see [`Outgoing::resend`].
-    pub fn connected(&mut self, limit: u16) {
+    /// Nothing more is sent while what is has `most_weight` bytes or more.
+    pub fn connected(&mut self, limit: u16, most_weight: usize) {
+        self.most_weight = most_weight;
         self.limit = usize::from(limit).min(LARGEST);
         self.quota_used = 0;
         self.unsent = self.window.len();
@@ -89,7 +105,7 @@ impl<M> Outgoing<M> {
     /// Whether another message may be sent now. What an earlier connection left half done counts too, though less:
     /// a client that never finishes an exchange comes to a halt, not the window to its end.
     pub fn has_room(&self) -> bool {
-        self.quota_used < self.limit && self.window.len() < 2 * self.limit
+        self.quota_used < self.limit && self.window.len() < 2 * self.limit && self.weight < self.most_weight
     }
 
     /// Messages and releases not yet done with.
@@ -105,7 +121,8 @@ impl<M> Outgoing<M> {
     /// Takes a message into the window and returns its packet identifier, and the message where it now is.
     ///
     /// Call it only when [`Outgoing::has_room`] and nothing is left to [`Outgoing::resend`].
-    pub fn send(&mut self, qos: QoS, message: M) -> (u16, &M) {
+    /// `weight` is its size in bytes.
+    pub fn send(&mut self, qos: QoS, message: M, weight: usize) -> (u16, &M) {
         if self.window.is_empty() {
             self.given = 0;
         }
@@ -119,7 +136,8 @@ impl<M> Outgoing<M> {
             }
         };
         self.quota_used += 1;
-        let slot = Slot { id, stage: Stage::Sent(qos, message), sent: true, counted: true };
+        self.weight = self.weight.saturating_add(weight);
+        let slot = Slot { id, stage: Stage::Sent(qos, message), sent: true, counted: true, weight };
         match &self.window.push_back_mut(slot).stage {
             Stage::Sent(_, message) => (id, message),
             Stage::Released => unreachable!("it was just put there as sent"),
@@ -187,6 +205,8 @@ impl<M> Outgoing<M> {
         }
         match std::mem::replace(&mut self.window[at].stage, Stage::Released) {
             Stage::Sent(_, message) => {
+                // Only the identifier is still held.
+                self.weight = self.weight.saturating_sub(std::mem::take(&mut self.window[at].weight));
                 // The PUBREL goes out now: a client that answers for an earlier connection needs no repeat.
                 if !std::mem::replace(&mut self.window[at].sent, true) {
                     self.unsent -= 1;
@@ -228,6 +248,7 @@ impl<M> Outgoing<M> {
 
     fn remove(&mut self, at: usize) -> Option<M> {
         let slot = self.window.remove(at)?;
+        self.weight = self.weight.saturating_sub(slot.weight);
         if slot.counted {
             self.quota_used -= 1;
         }
@@ -252,14 +273,14 @@ mod tests {
 
     fn window(limit: u16) -> Outgoing<&'static str> {
         let mut window = Outgoing::default();
-        window.connected(limit);
+        window.connected(limit, usize::MAX);
         window
     }
 
     #[test]
     fn acknowledgements_may_come_in_any_order() {
         let mut window = window(10);
-        let ids: Vec<u16> = ["a", "b", "c"].map(|m| window.send(QoS::AtLeastOnce, m).0).to_vec();
+        let ids: Vec<u16> = ["a", "b", "c"].map(|m| window.send(QoS::AtLeastOnce, m, 1).0).to_vec();
         assert_eq!(window.puback(ids[1]), Ok("b"));
         assert_eq!(window.puback(ids[2]), Ok("c"));
         assert_eq!(window.puback(ids[2]), Err(UnknownId));
@@ -270,10 +291,10 @@ mod tests {
     #[test]
     fn what_was_not_acknowledged_is_sent_again_in_its_first_order() {
         let mut window = window(10);
-        let a = window.send(QoS::ExactlyOnce, "a").0;
-        let b = window.send(QoS::AtLeastOnce, "b").0;
+        let a = window.send(QoS::ExactlyOnce, "a", 1).0;
+        let b = window.send(QoS::AtLeastOnce, "b", 1).0;
         assert_eq!(window.pubrec(a, false), Ok(PubRec::Release("a")));
-        window.connected(10);
+        window.connected(10, usize::MAX);
         assert_eq!(window.resend(), Some(Resend::Release(a)));
         assert_eq!(window.resend(), Some(Resend::Publish(b, QoS::AtLeastOnce, "b")));
         assert_eq!(window.resend(), None);
@@ -282,8 +303,8 @@ mod tests {
     #[test]
     fn a_smaller_receive_maximum_holds_for_what_is_sent_again() {
         let mut window = window(10);
-        let ids: Vec<u16> = (0..3).map(|_| window.send(QoS::AtLeastOnce, "m").0).collect();
-        window.connected(2);
+        let ids: Vec<u16> = (0..3).map(|_| window.send(QoS::AtLeastOnce, "m", 1).0).collect();
+        window.connected(2, usize::MAX);
         assert!(matches!(window.resend(), Some(Resend::Publish(id, ..)) if id == ids[0]));
         assert!(matches!(window.resend(), Some(Resend::Publish(id, ..)) if id == ids[1]));
         assert_eq!(window.resend(), None);
@@ -297,10 +318,10 @@ mod tests {
         let mut window = Outgoing::default();
         for limit in [u16::MAX, 4] {
             for _ in 0..3 {
-                window.connected(limit);
+                window.connected(limit, usize::MAX);
                 while window.resend().is_some() {}
                 while window.has_room() {
-                    let id = window.send(QoS::ExactlyOnce, "a").0;
+                    let id = window.send(QoS::ExactlyOnce, "a", 1).0;
                     window.pubrec(id, false).unwrap();
                 }
             }
@@ -311,7 +332,7 @@ mod tests {
     #[test]
     fn a_repeated_pubrec_is_answered_again() {
         let mut window = window(1);
-        let id = window.send(QoS::ExactlyOnce, "a").0;
+        let id = window.send(QoS::ExactlyOnce, "a", 1).0;
         assert!(!window.has_room());
         assert_eq!(window.pubrec(id, false), Ok(PubRec::Release("a")));
         assert_eq!(window.pubrec(id, false), Ok(PubRec::ReleaseAgain));
@@ -327,7 +348,7 @@ mod tests {
         fn identifiers_are_never_in_use_twice(operations in prop::collection::vec((0u8..6, any::<u16>()), 0..400)) {
             let mut window = Outgoing::<u32>::default();
             let mut limit = 8;
-            window.connected(limit);
+            window.connected(limit, usize::MAX);
             window.next_id = 65_530;
             let mut open: Vec<(u16, bool)> = Vec::new();
             for (operation, pick) in operations {
@@ -337,7 +358,7 @@ mod tests {
                         while window.resend().is_some() {}
                         if window.has_room() && !window.must_resend() {
                             let qos = if pick % 2 == 0 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
-                            let id = window.send(qos, u32::from(pick)).0;
+                            let id = window.send(qos, u32::from(pick), 1).0;
                             prop_assert!(id != 0 && open.iter().all(|(other, _)| *other != id));
                             open.push((id, qos == QoS::ExactlyOnce));
                         }
@@ -352,7 +373,7 @@ mod tests {
                     }
                     (5, _) => {
                         limit = pick % 10 + 1;
-                        window.connected(limit);
+                        window.connected(limit, usize::MAX);
                     }
                     _ => {}
                 }

@@ -20,6 +20,17 @@ static OPENING: Mutex<()> = Mutex::new(());
 pub(super) struct Database {
     path: PathBuf,
     connection: Mutex<Connection>,
+    /// Device and number of the file that is open.
+    opened: Mutex<(u64, u64)>,
+}
+
+/// Device and number of the file that stands at `path` now.
+fn identity(path: &Path) -> Result<(u64, u64), StoreError> {
+    use std::os::unix::fs::MetadataExt;
+    match std::fs::symlink_metadata(path) {
+        Ok(file) => Ok((file.dev(), file.ino())),
+        Err(source) => Err(StoreError::File { doing: "find", path: path.into(), source }),
+    }
 }
 
 impl Database {
@@ -36,7 +47,20 @@ impl Database {
         configure(&connection).map_err(failed)?;
         check(&connection, &path)?;
         migrate(&mut connection, migrations, &path)?;
-        Ok(Database { path, connection: Mutex::new(connection) })
+        let opened = Mutex::new(identity(&path)?);
+        Ok(Database { path, connection: Mutex::new(connection), opened })
+    }
+
+    /// Opens the file anew if another one stands in its place (a restored backup, say); whether it does. A file that
+    /// is gone is an error: it is not made again, empty, under a running gateway.
+    pub fn follow(&self, migrations: &[&str]) -> Result<bool, StoreError> {
+        if identity(&self.path)? == *self.opened.lock() {
+            return Ok(false);
+        }
+        let new = Database::open(&self.path, migrations)?;
+        *self.opened.lock() = new.opened.into_inner();
+        *self.connection.lock() = new.connection.into_inner();
+        Ok(true)
     }
 
     /// The file, for messages.

@@ -61,6 +61,7 @@ impl World {
             sessions: 100,
             retained_messages: 100,
             retained_bytes: 1 << 20,
+            memory: usize::MAX,
         };
         let limits = Limits {
             connections: 100,

@@ -16,14 +16,14 @@ use crate::broker::{
     clock,
     counters::Dropped,
     message::Candidate,
-    registry::{ClaimError, Seat},
+    registry::{Bounds, ClaimError, Seat},
     router::Publisher,
     will::Will,
 };
 use crate::mqtt::{
     ConnAck, Connect, DecodeError, Login, Packet, Properties, Property, ReasonCode, Version, codec,
 };
-use crate::policy::{Applicant, Gate, Secret};
+use crate::policy::{Applicant, Denial, Gate, Secret};
 use crate::session::{Aliases, Session};
 
 use super::{
@@ -71,6 +71,8 @@ struct Refusal {
     version: Option<Version>,
     reason: ReasonCode,
     why: String,
+    /// Whether the gate said it, which then recorded it.
+    by_gate: bool,
 }
 
 /// Reads CONNECT, asks the gate, claims the session. `None`: the connection was refused, answered and closed.
@@ -79,6 +81,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let Door { address, listener, anonymous, limits, mut evicted } = door;
+    let mut who = (String::new(), String::new());
     let admit = async {
         let mut input = Input::default();
         let request = timeout(limits.connect_timeout, read_connect(stream, &mut input)).await.ok()??;
@@ -87,6 +90,7 @@ where
             Err(refusal) => return Some(Err(refusal)),
         };
         let version = request.version;
+        who = (request.client_id.clone(), request.username.clone().unwrap_or_default());
         let entering = enter(broker, request, input, address, listener, anonymous, &limits);
         let busy = |_| Err(refuse(version, ReasonCode::ServerBusy, "the server is busy"));
         Some(timeout(limits.connect_timeout, entering).await.unwrap_or_else(busy))
@@ -101,7 +105,9 @@ where
     match outcome {
         Some(Ok(admitted)) => Some(admitted),
         Some(Err(refusal)) => {
-            tracing::debug!(%address, reason = %refusal.reason, why = refusal.why, "connection refused");
+            if !refusal.by_gate {
+                broker.policy.refused_at_door(&who.0, &who.1, address, refusal.reason, &refusal.why);
+            }
             answer_refusal(stream, &refusal).await;
             None
         }
@@ -190,7 +196,11 @@ impl Request {
 }
 
 fn refuse(version: Version, reason: ReasonCode, why: impl ToString) -> Refusal {
-    Refusal { version: Some(version), reason, why: why.to_string() }
+    Refusal { version: Some(version), reason, why: why.to_string(), by_gate: false }
+}
+
+fn denied(version: Version, denial: &Denial, what: &str) -> Refusal {
+    Refusal { by_gate: true, ..refuse(version, denial.code, format!("{what}{denial}")) }
 }
 
 /// Everything between a complete CONNECT and CONNACK.
@@ -231,20 +241,16 @@ async fn enter(
     let bell = Arc::new(AtomicWaker::new());
     let mut gate = match broker.policy.admit(applicant, bell.clone()).await {
         Ok(gate) => gate,
-        Err(denial) => return Err(refuse(version, denial.code, &denial)),
+        Err(denial) => return Err(denied(version, &denial, "")),
     };
     if let Some(will) = &request.will
         && let Err(denial) = gate.will(&will.topic, ())
     {
-        return Err(refuse(version, denial.code, format!("will refused: {denial}")));
+        return Err(denied(version, &denial, "will refused: "));
     }
-    let claimed = broker.registry.claim(
-        broker,
-        &client_id,
-        &gate.identity().user,
-        limits.queued_messages,
-        limits.queued_bytes,
-    );
+    let expiry = request.session_expiry.min(limits.session_expiry);
+    let bounds = Bounds { messages: limits.queued_messages, bytes: limits.queued_bytes };
+    let claimed = broker.registry.claim(broker, &client_id, gate.identity(), expiry > 0, bounds);
     let claim = match claimed {
         Ok(claim) => claim,
         Err(ClaimError::AnotherUser) => {
@@ -252,6 +258,10 @@ async fn enter(
         }
         Err(ClaimError::Full) => {
             return no(ReasonCode::QuotaExceeded, "no more sessions can be kept: see limits.sessions");
+        }
+        Err(ClaimError::FullForUser) => {
+            let why = "one user's sessions can be half of limits.sessions: start clean";
+            return no(ReasonCode::QuotaExceeded, why);
         }
     };
     // A client that takes its own connection over needs no further place.
@@ -261,9 +271,8 @@ async fn enter(
     };
     let mut session = claim.session().await;
     if let Some(denial) = gate.ended() {
-        return Err(refuse(version, denial.code, &denial));
+        return Err(denied(version, &denial, ""));
     }
-    let expiry = request.session_expiry.min(limits.session_expiry);
     let present = claim.seat.parked.lock().is_kept() && !request.clean_start;
     broker.note_opening(&claim.seat, &gate, present, expiry);
     let mut ticket = broker.router.journal.commit();
@@ -273,7 +282,7 @@ async fn enter(
     }
     broker.take_up(&claim.seat, &mut session, present);
     session.expiry = expiry;
-    session.outgoing.connected(request.receive_maximum.min(limits.inflight));
+    session.outgoing.connected(request.receive_maximum.min(limits.inflight), limits.queued_bytes);
     session.incoming.connected();
     claim.seat.outbox.set_state(true, expiry > 0);
     let keep_alive = keep_alive(request.keep_alive, limits.keep_alive);
@@ -412,6 +421,8 @@ impl Admitted {
             stream,
             client: self.client,
             input: self.input,
+            unfinished: Default::default(),
+            reviewing: Vec::new(),
             writer: self.writer,
             gate: self.gate,
             bell: self.bell,

@@ -9,8 +9,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::broker::{
     broker::RefusedPublish,
+    counters::Dropped,
     journal::{Change, Ticket},
-    message::{Message, forwarded},
+    message::{Message, forwarded, size},
     router::{Published, RetainedFull},
 };
 use crate::mqtt::{Ack, Disconnect, Packet, Properties, Property, Publish, QoS, ReasonCode, Version};
@@ -87,7 +88,12 @@ where
             self.acknowledge(QoS::ExactlyOnce, Some(id), ReasonCode::Success, None, ticket);
             return Ok(());
         }
+        let size = size(topic, publish.payload);
+        if !self.broker.budget.has_room(size) {
+            return self.refuse_memory(&publish);
+        }
         let now = self.now;
+        let share = self.broker.budget.take(size);
         let author = self.gate.identity().clone();
         let make = |topic: &Arc<str>| Message {
             topic: topic.clone(),
@@ -97,6 +103,7 @@ where
             retain: publish.retain,
             expires: expiry(&publish.properties, now),
             author,
+            _share: share,
         };
         let published = match self.gate.publish(topic, make) {
             Ok(permit) => self.broker.router.publish(&mut self.publisher, permit),
@@ -143,9 +150,9 @@ where
 
     fn accept_publish(&mut self, publish: &Publish<'_>, published: Published, now: Instant) {
         let Published { mut ticket, matched, behind } = published;
-        if let Some(outbox) = behind {
+        if !behind.is_empty() {
             let patience = if publish.qos == QoS::AtMostOnce { PATIENCE_QOS0 } else { PATIENCE };
-            self.pressure = Some(Pressure { outbox, qos: publish.qos, until: now + patience });
+            self.pressure = Some(Pressure { outboxes: behind, qos: publish.qos, until: now + patience });
         }
         let reason = if matched { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
         if let Some(id) = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce) {
@@ -158,14 +165,27 @@ where
         self.acknowledge(publish.qos, publish.packet_id, reason, None, ticket);
     }
 
-    /// No more can be retained: told where the version can, else by closing; QoS 0 is dropped, and counted.
+    /// The gateway's memory is used up.
+    fn refuse_memory(&mut self, publish: &Publish<'_>) -> Result<(), End> {
+        self.broker.counters.drop_one(Dropped::Memory);
+        self.refuse_for_now(publish, "the gateway holds as much as it may: see limits.memory")
+    }
+
+    /// No more can be retained.
     fn refuse_retained(&mut self, publish: &Publish<'_>) -> Result<(), End> {
-        const WHY: &str = "no more messages can be retained: see limits.retained_messages and retained_bytes";
+        self.refuse_for_now(
+            publish,
+            "no more can be retained: see limits.retained_messages and retained_bytes",
+        )
+    }
+
+    /// Told where the version can (0x97), else by closing, so that the client keeps what it has; QoS 0 is dropped.
+    fn refuse_for_now(&mut self, publish: &Publish<'_>, why: &'static str) -> Result<(), End> {
         let reason = ReasonCode::QuotaExceeded;
         if self.client.version != Version::V5 && publish.qos != QoS::AtMostOnce {
-            return Err(End::Fault(reason, WHY));
+            return Err(End::Fault(reason, why));
         }
-        self.acknowledge(publish.qos, publish.packet_id, reason, Some(WHY), Ticket::DONE);
+        self.acknowledge(publish.qos, publish.packet_id, reason, Some(why), Ticket::DONE);
         Ok(())
     }
 

@@ -30,6 +30,11 @@ impl Input {
         self.bytes.is_empty()
     }
 
+    /// Bytes not understood yet.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Takes the bytes out, to be given back by [`Input::keep`].
     pub fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.bytes)

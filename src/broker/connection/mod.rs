@@ -33,8 +33,8 @@ use crate::session::{Aliases, Session};
 
 use self::{handshake::Seated, input::Input, writer::Writer};
 use super::{
-    backlog::Backlog, broker::Broker, journal::Ticket, message::Candidate, outbox::Outbox, registry::Seat,
-    router::Publisher, will::Will,
+    backlog::Backlog, broker::Broker, budget::Share, journal::Ticket, message::Candidate, outbox::Outbox,
+    registry::Seat, router::Publisher, will::Will,
 };
 
 pub use limits::Limits;
@@ -109,10 +109,10 @@ struct Owed {
     counts: bool,
 }
 
-/// A publisher waits for a subscriber that is behind.
+/// A publisher waits for subscribers that are behind.
 #[derive(Debug)]
 struct Pressure {
-    outbox: Arc<Outbox>,
+    outboxes: Vec<Arc<Outbox>>,
     /// QoS of what was published.
     qos: QoS,
     until: Instant,
@@ -124,6 +124,8 @@ struct Connection<S> {
     stream: S,
     client: Client,
     input: Input,
+    /// What a large unfinished packet takes of the gateway's memory.
+    unfinished: Share,
     writer: Writer,
     gate: Gate,
     bell: Arc<AtomicWaker>,
@@ -134,6 +136,8 @@ struct Connection<S> {
     aliases: Aliases,
     will: Option<Will>,
     publisher: Publisher,
+    /// Subscriptions to be asked about again, since rights changed.
+    reviewing: Vec<Arc<str>>,
     /// Taken from the outbox, not yet sent.
     ready: VecDeque<Candidate>,
     /// Retained messages of new subscriptions, sent before anything newer.

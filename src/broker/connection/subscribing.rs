@@ -12,6 +12,9 @@ use crate::session::Subscription;
 
 use super::{Connection, End};
 
+/// Subscriptions that are asked about in one turn.
+const REVIEWED: usize = 64;
+
 impl<S> Connection<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -119,13 +122,18 @@ where
         true
     }
 
-    /// Asks for every subscription again, after rights changed, and ends those that lost theirs.
-    pub(super) fn review_subscriptions(&mut self) {
-        let held: Vec<(Arc<str>, TopicFilter)> =
-            self.session.subscriptions.iter().map(|(text, s)| (text.clone(), s.filter.clone())).collect();
-        for (text, filter) in held {
-            let lost = self.gate.subscribe(&filter, ()).is_err();
-            if lost {
+    /// Begins to ask for every subscription again, after rights changed. Until one is asked about, its deliveries are:
+    /// each is asked for itself.
+    pub(super) fn begin_review(&mut self) {
+        self.reviewing = self.session.subscriptions.keys().cloned().collect();
+    }
+
+    /// Asks about some subscriptions, and ends those that lost their right; whether that was all.
+    pub(super) fn review_some(&mut self) -> bool {
+        let from = self.reviewing.len().saturating_sub(REVIEWED);
+        for text in self.reviewing.split_off(from) {
+            let Some(subscription) = self.session.subscriptions.get(&text) else { continue };
+            if self.gate.subscribe(&subscription.filter, ()).is_err() {
                 tracing::info!(
                     client = ?self.seat.outbox.client_id, user = ?self.gate.identity().user, filter = ?text,
                     "a subscription ended with its right"
@@ -133,6 +141,6 @@ where
                 self.end_subscription(&text);
             }
         }
-        // What is queued is asked at delivery, with the rights of then.
+        self.reviewing.is_empty()
     }
 }

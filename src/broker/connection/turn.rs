@@ -28,6 +28,9 @@ const OWED: usize = 1024;
 /// a good deal of what was written.
 const GRACE: Duration = Duration::from_secs(60);
 
+/// An unfinished packet of more bytes than this counts against the gateway's memory.
+const LARGE: usize = 256 * 1024;
+
 /// Packet types that bring more work than an answer of a few bytes.
 const PUBLISH: u8 = 3;
 const SUBSCRIBE: u8 = 8;
@@ -70,6 +73,9 @@ where
 
     fn turn_once(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         self.look_around()?;
+        if !self.review_some() {
+            cx.waker().wake_by_ref();
+        }
         for _ in 0..ROUNDS {
             self.pay(cx)?;
             let progress = self.read(cx)?;
@@ -122,7 +128,7 @@ where
         match self.gate.review() {
             Standing::Same => Ok(()),
             Standing::Changed => {
-                self.review_subscriptions();
+                self.begin_review();
                 Ok(())
             }
             Standing::Ended(denial) => Err(End::Denied(denial)),
@@ -163,16 +169,20 @@ where
         }
     }
 
-    /// Ends the wait for a subscriber that has caught up, or that was waited for long enough.
+    /// Ends the wait for subscribers that have caught up, or that were waited for long enough.
     fn relieve(&mut self, cx: &mut Context<'_>) {
-        let Some(pressure) = &self.pressure else { return };
-        if pressure.outbox.poll_room(pressure.qos, cx).is_pending() {
-            if self.now < pressure.until {
-                return;
+        let Some(pressure) = &mut self.pressure else { return };
+        let (qos, late) = (pressure.qos, self.now >= pressure.until);
+        pressure.outboxes.retain(|outbox| {
+            let behind = outbox.poll_room(qos, cx).is_pending();
+            if behind && late {
+                outbox.give_up(qos);
             }
-            pressure.outbox.give_up(pressure.qos);
+            behind && !late
+        });
+        if pressure.outboxes.is_empty() {
+            self.pressure = None;
         }
-        self.pressure = None;
     }
 
     /// Whether packets that bring more work must wait: for a subscriber to catch up, for commits, or for the client to
@@ -214,6 +224,17 @@ where
             self.last_packet = self.now;
         }
         self.input.keep(bytes, used);
+        self.unfinished = Default::default();
+        if self.input.len() > LARGE {
+            // Twice: the buffer grows by doubling.
+            let bytes = 2 * self.input.len();
+            if !self.broker.budget.has_room(bytes) {
+                self.broker.counters.drop_one(Dropped::Memory);
+                let why = "the gateway holds as much as it may: see limits.memory";
+                return Err(End::Fault(ReasonCode::QuotaExceeded, why));
+            }
+            self.unfinished = self.broker.budget.take(bytes);
+        }
         outcome
     }
 

@@ -43,7 +43,8 @@ impl Writer {
             return Err(TooLarge(candidate));
         }
         if promised {
-            let (id, candidate) = outgoing.send(candidate.qos, candidate);
+            let size = candidate.size();
+            let (id, candidate) = outgoing.send(candidate.qos, candidate, size);
             head.packet_id = Some(id);
             self.publish(&head, &candidate.message);
         } else {

@@ -7,7 +7,7 @@ use glob::Pattern;
 
 use crate::mqtt::TopicFilter;
 use crate::policy::accounts::{Accounts, Subject};
-use crate::policy::decision::{Denial, Stage};
+use crate::policy::decision::{Denial, Operation, Stage};
 
 use super::{Access, Rights, RuleSet, SubscribeRule, reserved};
 
@@ -127,8 +127,8 @@ impl Book {
             && roles(self) == roles(other)
     }
 
-    /// The answer to `acl test`: may a client do everything in `access` on `topic`? The yes names the rule.
-    /// For subscribing, `topic` may be a filter.
+    /// The answer to `acl test`: may a client do everything in `access` on `topic`? The yes names the rule, the no
+    /// the operation. For subscribing, `topic` may be a filter.
     pub fn test(
         &self,
         user: &str,
@@ -136,27 +136,30 @@ impl Book {
         access: Access,
         topic: &str,
         how: SubscribeRule,
-    ) -> Result<Arc<str>, Denial> {
+    ) -> Result<Arc<str>, (Operation, Denial)> {
         let rights = self.rights(user, client_id);
+        let is_filter = topic.contains(['+', '#']);
+        let no = |reason| Denial::not_authorized(Stage::Allow, None, reason);
         let mut answer = None;
         if access.includes(Access::PUBLISH) {
-            if reserved(topic) {
-                return Err(Denial::not_authorized(
-                    Stage::Reserved,
-                    None,
-                    "only the gateway publishes there",
-                ));
-            }
-            answer = Some(rights.on_topic(Access::PUBLISH, topic)?);
+            let verdict = match reserved(topic) {
+                true => {
+                    Err(Denial::not_authorized(Stage::Reserved, None, "only the gateway publishes there"))
+                }
+                false if is_filter => Err(no("a topic filter cannot be published to")),
+                false => rights.on_topic(Access::PUBLISH, topic),
+            };
+            answer = Some(verdict.map_err(|denial| (Operation::Publish, denial))?);
         }
         if access.includes(Access::SUBSCRIBE) {
-            let filter = TopicFilter::new(topic)
-                .map_err(|_| Denial::not_authorized(Stage::Allow, None, "not a valid topic filter"))?;
-            answer = Some(rights.on_filter(&filter, how)?);
+            let filter = TopicFilter::new(topic).map_err(|_| no("not a valid topic filter"));
+            let verdict = filter.and_then(|filter| rights.on_filter(&filter, how));
+            answer = Some(verdict.map_err(|denial| (Operation::Subscribe, denial))?);
         }
-        if access.includes(Access::RECEIVE) && !topic.contains(['+', '#']) {
-            answer = Some(rights.on_topic(Access::RECEIVE, topic)?);
+        if access.includes(Access::RECEIVE) && !is_filter {
+            let verdict = rights.on_topic(Access::RECEIVE, topic);
+            answer = Some(verdict.map_err(|denial| (Operation::Receive, denial))?);
         }
-        answer.ok_or_else(|| Denial::not_authorized(Stage::Allow, None, "a topic filter cannot be received"))
+        answer.ok_or_else(|| (Operation::Receive, no("a topic filter cannot be received")))
     }
 }

@@ -84,6 +84,9 @@ impl AccountStore for AccountsDb {
     }
 
     fn revision(&self) -> Result<u64, AccountError> {
+        if self.database.follow(schema::MIGRATIONS)? {
+            self.changes.fetch_add(1, Ordering::Release);
+        }
         let theirs: i64 = self
             .database
             .connection()

@@ -293,3 +293,17 @@ fn a_foreign_schema_is_an_error_and_no_panic() {
     intruder(&directory).execute_batch("DROP TABLE user").unwrap();
     assert!(db.load().is_err() && db.users().is_err() && db.add_user("a", None, false).is_err());
 }
+
+#[test]
+fn a_database_that_was_replaced_is_followed_and_one_that_is_gone_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state, other) = (folder.path().join("state"), folder.path().join("other"));
+    let db = AccountsDb::open(&state).unwrap();
+    let before = db.revision().unwrap();
+    AccountsDb::open(&other).unwrap().add_user("ann", None, false).unwrap();
+    std::fs::rename(&state, folder.path().join("old")).unwrap();
+    assert!(db.revision().unwrap_err().what.contains("accounts.db"));
+    std::fs::rename(&other, &state).unwrap();
+    assert_ne!(db.revision().unwrap(), before);
+    assert_eq!(db.load().unwrap().accounts[0].name, "ann");
+}
