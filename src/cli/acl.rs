@@ -293,9 +293,12 @@ mod tests {
             json,
             serde_json::json!([{"row": json[0]["row"], "subject": "bridge:b", "access": "write", "filter": "$SYS/#", "deny": true}])
         );
-        assert!(
-            acl(state, &["remove", "bridge:b", "write", "$SYS/#"]).unwrap_err().contains("no rule allows")
-        );
+        let error = acl(state, &["remove", "bridge:b", "write", "$SYS/#"]).unwrap_err();
+        assert!(error.contains("no rule allows") && error.contains("add --deny"), "{error}");
+        let error = acl(state, &["remove", "*", "read", "#", "--deny"]).unwrap_err();
+        assert!(error.contains("no rule denies") && error.contains("leave --deny out"), "{error}");
+        let error = acl(state, &["remove", "*", "read", "x"]).unwrap_err();
+        assert!(error.contains("see: latchgate acl list"), "{error}");
         acl(state, &["remove", "bridge:b", "write", "$SYS/#", "--deny"]).unwrap();
         acl(state, &["remove", "*", "all", "#"]).unwrap();
         acl(state, &["remove", "--row", "1"]).unwrap();
@@ -314,7 +317,7 @@ mod tests {
             (&["remove"], "required"),
             (&["remove", "a", "read"], "required"),
             (&["remove", "a", "read", "x", "--row", "1"], "cannot be used with"),
-            (&["remove", "--row", "1"], "no rule in row 1"),
+            (&["remove", "--row", "1"], "no rule in row 1 (the rows are in: latchgate acl list --json)"),
         ] {
             let error = acl(directory.path(), line).expect_err(&format!("{line:?}"));
             assert!(error.contains(words), "{line:?}: {error}");

@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Read, Write};
 
 use anyhow::{Context, bail, ensure};
 
+use super::output;
 use crate::policy::auth::password::{StoredPassword, hash};
 
 /// Longest password, in bytes: what the length field of a CONNECT can say.
@@ -40,7 +41,7 @@ impl Console<'_> {
         work(&mut Console {
             input: &mut std::io::stdin().lock(),
             terminal,
-            out: &mut std::io::stdout().lock(),
+            out: &mut output::lines(),
             err: &mut std::io::stderr(),
         })
     }

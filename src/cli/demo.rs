@@ -1,6 +1,6 @@
 //! `latchgate demo`: the newcomer's tour, on a gateway of its own.
 
-use std::{io::Write, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use tokio::time::timeout;
@@ -57,6 +57,8 @@ fn say(text: &str) -> anyhow::Result<()> {
 struct Tour {
     gateway: Gateway,
     accounts: AccountsDb,
+    /// Its configuration, for other commands.
+    file: PathBuf,
     address: SocketAddr,
     lamp: String,
     phone: String,
@@ -64,8 +66,11 @@ struct Tour {
 
 impl Tour {
     fn start(folder: &std::path::Path) -> anyhow::Result<Self> {
-        let mut config = Config::builtin();
-        config.gateway.state = folder.join("state");
+        // A file, so that commands typed elsewhere can name the same state.
+        let file = folder.join("latchgate.toml");
+        std::fs::write(&file, "[gateway]\nstate = \"state\"\n")
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        let mut config = Config::load(Some(&file))?;
         config.listeners[0].address = ([127, 0, 0, 1], 0).into();
         let accounts = AccountsDb::open(&config.gateway.state)?;
         let (lamp, phone) = (secret()?, secret()?);
@@ -82,7 +87,7 @@ impl Tour {
         }
         let gateway = Gateway::start(&config)?;
         let address = gateway.listening().first().context("no listener")?.1;
-        Ok(Tour { gateway, accounts, address, lamp, phone })
+        Ok(Tour { gateway, accounts, file, address, lamp, phone })
     }
 
     async fn client(&self, user: &str, secret: &str) -> anyhow::Result<Client> {
@@ -118,9 +123,8 @@ impl Tour {
         ensure!(sent.reason.is_failure(), "it was not refused");
         say(&format!("   {}: {}\n", sent.reason, sent.text.as_deref().unwrap_or("no reason given")))?;
 
-        say(
-            "3. A new right works at once, without reconnecting. `latchgate acl allow phone write door/front`:",
-        )?;
+        say("3. A new right works at once, without reconnecting. The tour does what \
+             `latchgate acl allow phone write door/front` does:")?;
         self.accounts.add_rule(&allow("phone", Access::WRITE, "door/front"))?;
         wait_for(async || {
             let sent = phone.publish("door/front", b"open", QoS::AtLeastOnce, false, none()).await?;
@@ -129,7 +133,7 @@ impl Tour {
         .await?;
         say("   the same publish is permitted now\n")?;
 
-        say("4. And a lost one, in a live session. `latchgate user disable phone`:")?;
+        say("4. A lost one too, in a live session. The tour does what `latchgate user disable phone` does:")?;
         self.accounts.set_enabled("phone", false)?;
         match timeout(PATIENCE, phone.next_message()).await.context("the phone is still connected")? {
             Ok(message) => bail!("the phone received {} instead", message.topic),
@@ -141,11 +145,14 @@ impl Tour {
 
     /// How to go on by hand.
     fn invite(&self) -> anyhow::Result<()> {
+        let file = self.file.display();
         let at = format!("-h {} -p {}", self.address.ip(), self.address.port());
         say(&format!(
             "The gateway goes on until Ctrl-C. In two other terminals (mosquitto_sub and mosquitto_pub take the same \
              options):\n\n  latchgate sub {at} -u lamp -P {} -t lamp/set_config -v\n  \
-             latchgate pub {at} -u phone -P {} -t lamp/set_config -q 1 -m '{{\"on\":false}}'\n",
+             latchgate pub {at} -u phone -P {} -t lamp/set_config -q 1 -m '{{\"on\":false}}'\n\n\
+             Commands act on this demo, and not on a gateway of your own, with its configuration:\n\n  \
+             latchgate --config {file} user list\n  latchgate --config {file} user disable phone\n",
             self.lamp, self.phone
         ))
     }

@@ -8,6 +8,11 @@ pub fn stdout() -> impl Write {
     BufWriter::new(Stdout(io::stdout().lock()))
 }
 
+/// Standard output, locked; each line leaves at once, and so before a remark about it on standard error.
+pub(super) fn lines() -> impl Write {
+    Stdout(io::stdout().lock())
+}
+
 /// Writes text to standard output.
 pub fn print(text: &str) -> anyhow::Result<()> {
     let mut out = stdout();

@@ -12,6 +12,8 @@ use crate::mqtt::{Properties, Property, QoS};
 
 /// Publishes a message and waits until the server has acknowledged it.
 ///
+/// At QoS 0 nothing is answered: a refusal is only seen with -q 1 or -q 2, and with version 5 of the protocol.
+///
 /// Exit status: 0 when every message was taken, 1 when one was refused or the connection failed.
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true, disable_version_flag = true)]

@@ -1,5 +1,6 @@
 //! `latchgate role …`: groups of rules given to users.
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -12,13 +13,14 @@ use crate::store::accounts::check;
 pub enum RoleCommand {
     /// Make a role
     Add {
-        /// Its name, without `role:`
-        #[arg(value_parser = role_name)]
+        /// Its name; `role:` before it is left out
+        #[arg(value_parser = new_role)]
         name: String,
     },
     /// Remove a role with its rules, and take it from everyone
     Remove {
-        /// Its name, without `role:`
+        /// Its name, with or without `role:`
+        #[arg(value_parser = role)]
         name: String,
     },
     /// List the roles and who has them
@@ -29,14 +31,16 @@ pub enum RoleCommand {
     },
     /// Grant a role to a user
     Grant {
-        /// Name of the role, without `role:`
+        /// Name of the role, with or without `role:`
+        #[arg(value_parser = role)]
         role: String,
         /// User name
         user: String,
     },
     /// Take a role from a user
     Revoke {
-        /// Name of the role, without `role:`
+        /// Name of the role, with or without `role:`
+        #[arg(value_parser = role)]
         role: String,
         /// User name
         user: String,
@@ -83,9 +87,15 @@ fn execute(command: RoleCommand, state_dir: &Path, console: &mut Console) -> any
     Ok(ExitCode::SUCCESS)
 }
 
+/// A role named on the command line, bare or as a subject: rules call it `role:NAME`.
+fn role(name: &str) -> Result<String, Infallible> {
+    Ok(name.strip_prefix("role:").unwrap_or(name).to_owned())
+}
+
 /// A name given on the command line for a new role.
-fn role_name(name: &str) -> Result<String, String> {
-    check::role_name(name).map(|()| name.to_owned())
+fn new_role(name: &str) -> Result<String, String> {
+    let Ok(name) = role(name);
+    check::role_name(&name).map(|()| name)
 }
 
 #[cfg(test)]
@@ -126,12 +136,25 @@ mod tests {
     }
 
     #[test]
+    fn a_role_may_be_named_as_the_subject_of_its_rules() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path();
+        AccountsDb::open(state).unwrap().add_user("a", None, false).unwrap();
+        assert_eq!(role(state, &["add", "role:lamps"]).unwrap(), "role \"lamps\" added\n");
+        role(state, &["grant", "role:lamps", "a"]).unwrap();
+        assert!(role(state, &["grant", "lamps", "a"]).unwrap().contains("already"));
+        assert!(role(state, &["revoke", "role:lamps", "a"]).unwrap().contains("no longer"));
+        role(state, &["remove", "role:lamps"]).unwrap();
+    }
+
+    #[test]
     fn a_missing_role_or_user_and_an_impossible_name_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         let state = directory.path();
         role(state, &["add", "lamps"]).unwrap();
         assert!(role(state, &["add", "lamps"]).unwrap_err().contains("exists already"));
-        assert!(role(state, &["add", "role:lamps"]).unwrap_err().contains("without `role:`"));
+        assert!(role(state, &["add", "role:lamps"]).unwrap_err().contains("exists already"));
+        assert!(role(state, &["add", "role:role:lamps"]).unwrap_err().contains("without `role:`"));
         assert!(role(state, &["grant", "lamps", "a"]).unwrap_err().contains("no user"));
         assert!(role(state, &["remove", "doors"]).unwrap_err().contains("no role"));
     }

@@ -58,10 +58,11 @@ section! {
         /// The longest time in seconds that a session is kept after its client has gone.
         pub session_expiry: u32 => Seconds32 = 0,
 
-        /// Seconds within which a new connection must have sent its CONNECT.
+        /// Seconds within which a new connection must have sent its CONNECT; as long again may pass until it is
+        /// answered.
         pub connect_timeout: Duration => Timeout = Duration::from_secs(10),
 
-        /// Connections that are not yet admitted.
+        /// Connections of a listener that are not yet admitted; when there are more, the oldest is closed.
         pub pending: usize => Bound = 512,
     }
 }

@@ -1,19 +1,22 @@
 //! What can go wrong with a database, and what the operator can do about it.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The directory or file cannot be made, read, or given to its owner.
-    #[error("cannot {doing} {}: {source}", path.display())]
+    #[error("cannot {doing} {}: {cause}{advice}", path.display())]
     File {
         /// What was tried, as a verb.
         doing: &'static str,
         /// On what.
         path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
+        /// Why not. Part of the message, and so not a `source`, which would be shown a second time.
+        cause: std::io::Error,
+        /// What to do about it; may be empty.
+        advice: String,
     },
     /// Something that is not a plain file of its own stands where the database should be.
     #[error("{} is {what}, not a file of its own; move it away, or set `state` to the directory that holds the database", path.display())]
@@ -54,12 +57,14 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// Anything else SQLite reports.
-    #[error("{}: {source} (is the disk full, or the file not yours to write?)", path.display())]
+    #[error("{}: {cause}{advice}", path.display())]
     Database {
         /// The file.
         path: PathBuf,
-        /// What SQLite reports.
-        source: rusqlite::Error,
+        /// What SQLite reports. Part of the message, as above.
+        cause: rusqlite::Error,
+        /// What to do about it; may be empty.
+        advice: String,
     },
     /// A name, filter or stored password that may not be kept.
     #[error("{0}")]
@@ -87,14 +92,85 @@ pub enum StoreError {
 
 impl StoreError {
     /// Tells SQLite's errors apart by what can be done about them.
-    pub(super) fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseCorrupt, DatabaseLocked, NotADatabase};
+    pub(super) fn sqlite(path: &Path, cause: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{
+            CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase,
+            PermissionDenied, ReadOnly,
+        };
         let path = path.to_owned();
-        match source.sqlite_error_code() {
-            Some(NotADatabase | DatabaseCorrupt) => StoreError::Corrupt { path, detail: source.to_string() },
+        match cause.sqlite_error_code() {
+            Some(NotADatabase | DatabaseCorrupt) => StoreError::Corrupt { path, detail: cause.to_string() },
             Some(DatabaseBusy | DatabaseLocked) => StoreError::Busy { path },
-            _ => StoreError::Database { path, source },
+            Some(CannotOpen | PermissionDenied | ReadOnly) => {
+                let advice = whose(&path).unwrap_or_else(|| "; is it yours to write?".into());
+                StoreError::Database { path, cause, advice }
+            }
+            Some(DiskFull) => {
+                StoreError::Database { path, cause, advice: "; make room and try again".into() }
+            }
+            _ => StoreError::Database { path, cause, advice: String::new() },
         }
+    }
+
+    /// An error of the file system.
+    pub(super) fn file(doing: &'static str, path: &Path, cause: std::io::Error) -> Self {
+        let denied = cause.kind() == std::io::ErrorKind::PermissionDenied;
+        let advice = denied.then(|| whose(path)).flatten().unwrap_or_default();
+        StoreError::File { doing, path: path.to_owned(), cause, advice }
+    }
+}
+
+/// Whose the file is, or the directory that holds it or would hold it, if it is not ours; and what to do then.
+fn whose(path: &Path) -> Option<String> {
+    let we = rustix::process::geteuid();
+    if we.is_root() {
+        return None; // Nobody has more rights: it is something else.
+    }
+    for place in path.ancestors() {
+        let place = if place.as_os_str().is_empty() { Path::new(".") } else { place };
+        let Ok(found) = place.metadata() else { continue };
+        if found.uid() != we.as_raw() {
+            let owner = user_name(found.uid());
+            let what = if found.is_dir() { "the directory" } else { "the file" };
+            let place = place.display();
+            return Some(format!(
+                "; {what} {place} belongs to {owner}: try again as that user, or with sudo"
+            ));
+        }
+        if found.is_dir() {
+            break;
+        }
+    }
+    None
+}
+
+/// The name of a user of this machine, if it is in the usual file; else the number.
+fn user_name(uid: u32) -> String {
+    let file = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = file.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| format!("user {uid}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let denied = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let error = StoreError::file("open", "state/accounts.db".as_ref(), denied());
+        let shown = format!("{:#}", anyhow::Error::new(error));
+        assert_eq!(shown.matches(&denied().to_string()).count(), 1, "{shown}");
+    }
+
+    #[test]
+    fn the_owner_is_told_by_name_or_by_number() {
+        assert_eq!(user_name(0), "root");
+        assert_eq!(user_name(u32::MAX), format!("user {}", u32::MAX));
     }
 }
 

@@ -13,7 +13,7 @@ use super::StoreError;
 
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> StoreError {
     let path = path.to_owned();
-    move |source| StoreError::File { doing, path, source }
+    move |cause| StoreError::file(doing, &path, cause)
 }
 
 /// Makes sure that the database file exists, is private, and belongs to the owner of its directory if we may
@@ -33,7 +33,7 @@ pub(super) fn prepare(path: &Path) -> Result<PathBuf, StoreError> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(failed("create", &path)(error)),
+        Err(error) => return Err(failed("open", &path)(error)),
     }
     // SQLite gives the two companions it makes the mode and owner of the database; old ones are put right here.
     for suffix in ["", "-wal", "-shm"] {

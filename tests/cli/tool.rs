@@ -101,3 +101,34 @@ fn pub_tells_a_refusal() {
     let answer = latchgate(subject.directory(), &arguments, "").exits(1);
     assert!(answer.err.to_lowercase().contains("not authorized"), "{}", answer.err);
 }
+
+#[test]
+fn a_listing_that_nobody_reads_ends_quietly() {
+    let place = workplace();
+    command(&place, "acl allow * read a/#").exits(0);
+    for line in ["acl list", "acl list --json", "check", "user list", "completions bash"] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = Command::new(EXECUTABLE)
+            .args(["--config", "latchgate.toml"])
+            .args(line.split(' '))
+            .current_dir(place.path())
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .output()
+            .expect("the executable starts");
+        assert!(output.status.success(), "{line}: {output:?}");
+        assert!(output.stderr.is_empty(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn bench_asks_for_rights_when_its_subscription_is_refused() {
+    let subject = Subject::with().without_rules().start();
+    let port = subject.port().to_string();
+    for protocol in ["3.1.1", "5"] {
+        let arguments = ["bench", "pairs", "--port", &port, "--seconds", "0.1", "--protocol", protocol];
+        let answer = latchgate(subject.directory(), &arguments, "").exits(1);
+        assert!(answer.err.contains("does the user have rights on bench/#?"), "{}", answer.err);
+    }
+}

@@ -95,7 +95,15 @@ impl Client {
             })
             .await
             .context("no SUBACK")?;
-        if reason as u8 >= 0x80 {
+        // Version 3 has one code for every refusal, which is most often one of rights.
+        if matches!(reason, ReasonCode::NotAuthorized | ReasonCode::UnspecifiedError) {
+            let topic = filter.rsplit_once('/').map_or(filter, |(topic, _)| topic);
+            bail!(
+                "the broker refuses the subscription to `{filter}`: {}; does the user have rights on {topic}/#?",
+                reason.text()
+            );
+        }
+        if reason.is_failure() {
             bail!("the broker refuses the subscription to `{filter}`: {}", reason.text());
         }
         Ok(())

@@ -68,18 +68,26 @@ impl AccountsDb {
             if removed + narrowed > 0 {
                 return Ok(());
             }
+            let opposite =
+                "SELECT 1 FROM rule WHERE subject = ?1 AND filter = ?3 AND deny <> ?4 AND access & ?2 <> 0";
+            let opposite = change.number(opposite, row)?.is_some();
+            let hint = match (opposite, rule.deny) {
+                (true, false) => "; one denies it: to remove that, add --deny",
+                (true, true) => "; one allows it: to remove that, leave --deny out",
+                (false, _) => " (see: latchgate acl list)",
+            };
             let verb = if rule.deny { "denies" } else { "allows" };
-            Err(StoreError::Missing(format!(
-                "no rule {verb} {subject:?} to {} {:?} (see: latchgate acl list)",
-                rule.access, rule.filter
-            )))
+            let RuleRecord { access, filter, .. } = rule;
+            Err(StoreError::Missing(format!("no rule {verb} {subject:?} to {access} {filter:?}{hint}")))
         })
     }
 
     /// Removes a rule by its row, readable or not.
     pub fn remove_rule_row(&self, row: i64) -> Result<(), StoreError> {
         self.change(|change| match change.execute("DELETE FROM rule WHERE id = ?1", [row])? {
-            0 => Err(StoreError::Missing(format!("there is no rule in row {row} (see: latchgate acl list)"))),
+            0 => Err(StoreError::Missing(format!(
+                "there is no rule in row {row} (the rows are in: latchgate acl list --json)"
+            ))),
             _ => Ok(()),
         })
     }
