@@ -155,6 +155,12 @@ fn user_name(uid: u32) -> String {
     name.unwrap_or_else(|| format!("user {uid}"))
 }
 
+impl From<StoreError> for crate::policy::accounts::AccountError {
+    fn from(error: StoreError) -> Self {
+        Self { what: error.to_string() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,11 +177,5 @@ mod tests {
     fn the_owner_is_told_by_name_or_by_number() {
         assert_eq!(user_name(0), "root");
         assert_eq!(user_name(u32::MAX), format!("user {}", u32::MAX));
-    }
-}
-
-impl From<StoreError> for crate::policy::accounts::AccountError {
-    fn from(error: StoreError) -> Self {
-        Self { what: error.to_string() }
     }
 }
