@@ -29,7 +29,7 @@ fn identity(path: &Path) -> Result<(u64, u64), StoreError> {
     use std::os::unix::fs::MetadataExt;
     match std::fs::symlink_metadata(path) {
         Ok(file) => Ok((file.dev(), file.ino())),
-        Err(source) => Err(StoreError::File { doing: "find", path: path.into(), source }),
+        Err(error) => Err(StoreError::file("find", path, error)),
     }
 }
 
