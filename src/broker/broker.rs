@@ -38,7 +38,7 @@ pub struct Settings {
     pub retained_messages: usize,
     /// Bytes of retained messages.
     pub retained_bytes: usize,
-    /// Bytes of all messages held, and of unfinished packets.
+    /// Bytes of all messages held, and of unfinished packets: half for each.
     pub memory: usize,
 }
 
@@ -50,7 +50,10 @@ pub struct Broker {
     pub(super) registry: Registry,
     pub(super) deadlines: Deadlines,
     pub(super) counters: Arc<Counters>,
+    /// For messages.
     pub(super) budget: Arc<Budget>,
+    /// For packets that are not complete: they cannot take the room of messages.
+    pub(super) unfinished: Arc<Budget>,
     stopping: AtomicBool,
     stop: Notify,
 }
@@ -68,7 +71,8 @@ impl Broker {
         Arc::new(Broker {
             policy,
             registry: Registry::new(settings.sessions),
-            budget: Budget::new(settings.memory),
+            budget: Budget::new(settings.memory / 2),
+            unfinished: Budget::new(settings.memory / 2),
             settings,
             router,
             deadlines: Deadlines::default(),

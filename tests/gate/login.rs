@@ -2,7 +2,7 @@
 
 use super::{PASSWORD, acl, add_user, gateway, gateway_with, login, within_a_second};
 use crate::support::packet::VERSIONS;
-use crate::support::{Connect, Packet, Subject, Version, Will};
+use crate::support::{Client, Connect, Packet, Subject, Version, Will};
 
 /// The CONNACK code of a refusal in this version.
 fn code(version: Version, v3: u8, v5: u8) -> u8 {
@@ -179,3 +179,33 @@ fn stored_form(subject: &Subject, user: &str) -> String {
 
 /// An older PBKDF2 form of "password": digest, 901 rounds, salt taken as text, key of 24 bytes.
 const LEGACY: &str = "PBKDF2$sha256$901$x9wXPTyOTV/bqmyx$Lzb8fwEp9z+3uGpRrMUj9mygIgo7AUNG";
+
+#[test]
+fn the_session_of_a_removed_account_does_not_hold_its_client_identifier() {
+    let subject = gateway();
+    subject.command(&["user", "add", "old", "--hash", LEGACY]).exits(0);
+    subject.command(&["user", "add", "new", "--hash", LEGACY]).exits(0);
+    subject.accept(&Connect::v5("dev1").login("old", "password").keep_session()).drop_connection();
+    let newcomer = Connect::v5("dev1").login("new", "password").keep_session();
+    assert_eq!(subject.refuse(&newcomer).code, 0x87);
+    subject.command(&["user", "remove", "old"]).exits(0);
+    crate::support::eventually("the identifier is free", || {
+        let (_, connack) = Client::connect(subject.port(), &newcomer);
+        assert!(!connack.session_present);
+        (connack.code == 0).then_some(())
+    });
+}
+
+#[test]
+fn every_refused_connect_is_one_record() {
+    let subject = gateway();
+    subject.command(&["user", "add", "old", "--hash", LEGACY]).exits(0);
+    subject.accept(&Connect::v5("dev1").login("old", "password").keep_session()).drop_connection();
+    subject.refuse(&Connect::v5("dev1"));
+    subject.refuse(&Connect::v5("dev2").with(crate::support::property::authentication_method("x")));
+    let log = subject.log();
+    for client in ["dev1", "dev2"] {
+        let records = log.lines().filter(|line| line.contains("audit: refused") && line.contains(client));
+        assert_eq!(records.count(), 1, "{client}: {log}");
+    }
+}

@@ -226,3 +226,60 @@ fn the_queue_of_a_client_that_is_away_is_bounded_in_bytes() {
     }
     assert!((5..=10).contains(&count), "{count} messages of 10 kB in 100 kB");
 }
+
+#[test]
+fn beyond_the_memory_of_the_gateway_publishes_are_refused_until_there_is_room_again() {
+    skip_for_mosquitto!("it closes the connection of the one that publishes");
+    let subject = Subject::with().limit("memory", 2_000_000).start();
+    let keeper = Connect::v5("keeper").keep_session();
+    let (mut absent, _) = Client::connect(subject.port(), &keeper);
+    absent.subscribe("big", 1);
+    absent.drop_connection();
+    let mut publisher = subject.v5("pub");
+    let big = vec![b'x'; 100_000];
+    let codes: Vec<u8> =
+        (0..12).map(|_| publisher.publish(Publish::to("big").qos(1).payload(&big))).collect();
+    assert_eq!(codes[..9], [0; 9]);
+    assert_eq!(codes[11], 0x97, "{codes:?}");
+    // A 3.1.1 client cannot be told: it is closed, so that it keeps its message.
+    let mut older = subject.v311("older");
+    older.send(&Publish::to("big").qos(1).id(1).payload(&big).encode(Version::V311));
+    older.expect_closed();
+    let (mut back, _) = Client::connect(subject.port(), &keeper);
+    for _ in 0..9 {
+        let publish = back.expect_publish();
+        back.acknowledge(&publish);
+    }
+    back.ping();
+    assert_eq!(publisher.publish(Publish::to("big").qos(1).payload(&big)), 0);
+}
+
+#[test]
+fn one_user_keeps_at_most_half_of_the_sessions_and_clean_clients_need_none() {
+    skip_for_mosquitto!("it has no such limit");
+    let subject = Subject::with().limit("sessions", 4).start();
+    for id in ["one", "two"] {
+        subject.accept(&Connect::v5(id).keep_session()).drop_connection();
+    }
+    assert_eq!(subject.refuse(&Connect::v5("three").keep_session()).code, 0x97);
+    subject.accept(&Connect::v5("three")).ping();
+    subject.accept(&Connect::v5("two").keep_session()).ping();
+}
+
+#[test]
+fn large_packets_that_are_never_finished_do_not_fill_the_memory() {
+    skip_for_mosquitto!("it has no such limit");
+    let subject = Subject::with().limit("memory", 4_000_000).start();
+    let mut clients: Vec<_> = (0..8)
+        .map(|n| {
+            let mut client = subject.v5(&format!("halting{n}"));
+            // A PUBLISH of 5 MB, of which 1 MB comes.
+            let mut bytes = vec![0x30, 0xC0, 0x96, 0xB1, 0x02, 0, 1, b'a', 0];
+            bytes.resize(1_000_000, b'x');
+            client.send_anyway(&bytes);
+            client
+        })
+        .collect();
+    clients.pop().expect("there are eight").expect_disconnect(0x97);
+    subject.still_serves();
+}

@@ -226,14 +226,13 @@ where
         self.input.keep(bytes, used);
         self.unfinished = Default::default();
         if self.input.len() > LARGE {
-            // Twice: the buffer grows by doubling.
-            let bytes = 2 * self.input.len();
-            if !self.broker.budget.has_room(bytes) {
+            let bytes = self.input.len();
+            if !self.broker.unfinished.has_room(bytes) {
                 self.broker.counters.drop_one(Dropped::Memory);
                 let why = "the gateway holds as much as it may: see limits.memory";
                 return Err(End::Fault(ReasonCode::QuotaExceeded, why));
             }
-            self.unfinished = self.broker.budget.take(bytes);
+            self.unfinished = self.broker.unfinished.take(bytes);
         }
         outcome
     }
