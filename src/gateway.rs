@@ -45,7 +45,7 @@ impl Gateway {
     /// Whatever part cannot start; nothing is left running then.
     pub fn start(config: &Config) -> Result<Self, GatewayError> {
         let accounts = Arc::new(AccountsDb::open(&config.gateway.state)?);
-        let policy = Policy::open(accounts, policy_settings(config))?;
+        let (policy, voice) = Policy::open(accounts, policy_settings(config))?;
         let broker = Broker::new(policy.clone(), Arc::new(Volatile), broker_settings(config));
         let mut tasks = JoinSet::new();
         let mut listening = Vec::new();
@@ -57,6 +57,10 @@ impl Gateway {
         }
         tasks.spawn(policy.clone().follow());
         tasks.spawn(broker.clone().keep_house());
+        if config.gateway.sys_interval > 0 {
+            let interval = Duration::from_secs(config.gateway.sys_interval.into());
+            tasks.spawn(broker.clone().publish_sys(voice, interval));
+        }
         for (name, address) in &listening {
             tracing::info!(listener = name, %address, "listening");
         }

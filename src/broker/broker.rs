@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use crate::policy::Policy;
 
 use super::{
-    counters::Counters, index::Index, janitor::Deadlines, journal::Journal, registry::Registry,
+    clock, counters::Counters, index::Index, janitor::Deadlines, journal::Journal, registry::Registry,
     retained::Retained, router::Router,
 };
 
@@ -48,6 +48,7 @@ pub struct Broker {
     pub(super) registry: Registry,
     pub(super) deadlines: Deadlines,
     pub(super) counters: Arc<Counters>,
+    pub(super) started: Instant,
     stopping: AtomicBool,
     stop: Notify,
 }
@@ -69,6 +70,7 @@ impl Broker {
             router,
             deadlines: Deadlines::default(),
             counters,
+            started: clock::now(),
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
         })

@@ -213,7 +213,7 @@ impl Gate {
     }
 
     fn may_still_publish(&mut self, identity: &Arc<Identity>, topic: &str) -> Result<(), Denial> {
-        if !self.policy.settings().check_retained_source {
+        if !self.policy.settings().check_retained_source || self.policy.is_own(identity) {
             return Ok(());
         }
         let book = self.policy.book();

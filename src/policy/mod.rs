@@ -17,6 +17,7 @@ mod live;
 mod permit;
 #[expect(clippy::module_inception, reason = "a file is named for its main type")]
 mod policy;
+mod voice;
 
 pub use audit::Audit;
 pub use decision::{Denial, Operation, Stage};
@@ -24,3 +25,4 @@ pub use gate::{Gate, Standing};
 pub use identity::Identity;
 pub use permit::{Deliver, Permit, Publish, Subscribe};
 pub use policy::{Applicant, Policy, Secret, Settings};
+pub use voice::{NotReserved, Voice};

@@ -15,6 +15,7 @@ use super::{
     gate::Gate,
     identity::Identity,
     live::Live,
+    voice::Voice,
 };
 
 /// How often the store is asked whether anything changed. A change is obeyed within a second, the reading of
@@ -82,24 +83,32 @@ pub struct Policy {
     live: Arc<Live>,
     audit: Audit,
     login: Login,
+    /// Who the gateway's own messages are by.
+    own: Arc<Identity>,
     /// Held while a book is read and put in force, so that an older one never replaces a newer one.
     reloading: Mutex<()>,
 }
 
 impl Policy {
-    /// Reads accounts and rules. Blocks.
-    pub fn open(store: Arc<dyn AccountStore>, settings: Settings) -> Result<Arc<Self>, AccountError> {
+    /// Reads accounts and rules; with the policy comes its one [`Voice`]. Blocks.
+    pub fn open(
+        store: Arc<dyn AccountStore>,
+        settings: Settings,
+    ) -> Result<(Arc<Self>, Voice), AccountError> {
         let book = read(&*store, &settings)?;
         let login = Login::new(store, settings.upgrade_passwords, settings.remember_logins)
             .map_err(|error| AccountError { what: format!("no random numbers: {error}") })?;
-        Ok(Arc::new(Policy {
+        let voice = Voice::new();
+        let policy = Policy {
             book: ArcSwap::from_pointee(book),
             live: Arc::default(),
             audit: Audit::default(),
             login,
+            own: voice.identity().clone(),
             reloading: Mutex::default(),
             settings,
-        }))
+        };
+        Ok((Arc::new(policy), voice))
     }
 
     pub(super) fn settings(&self) -> &Settings {
@@ -108,6 +117,11 @@ impl Policy {
 
     pub(super) fn audit(&self) -> &Audit {
         &self.audit
+    }
+
+    /// Whether this is the gateway itself.
+    pub(super) fn is_own(&self, identity: &Arc<Identity>) -> bool {
+        Arc::ptr_eq(&self.own, identity)
     }
 
     pub(super) fn book(&self) -> Arc<Book> {

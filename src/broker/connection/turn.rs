@@ -62,10 +62,19 @@ where
         self.now = clock::now();
         self.bell.register(cx.waker());
         self.seat.outbox.bell.register(cx.waker());
-        match self.turn_once(cx) {
+        let outcome = self.turn_once(cx);
+        self.tell_traffic();
+        match outcome {
             Ok(()) => Poll::Pending,
             Err(end) => Poll::Ready(end),
         }
+    }
+
+    /// Adds what this connection counted to the totals.
+    pub(super) fn tell_traffic(&mut self) {
+        self.received.bytes = std::mem::take(&mut self.input.received);
+        self.broker.counters.received.add(&mut self.received);
+        self.broker.counters.sent.add(&mut self.writer.take_sent());
     }
 
     fn turn_once(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
@@ -204,6 +213,7 @@ where
                 Ok(None) => break,
                 Ok(Some((packet, length))) => {
                     used += length;
+                    self.received.packets += 1;
                     outcome = self.handle(packet).map(|()| Handled::All);
                 }
                 Err(error) => outcome = Err(error.into()),
@@ -259,9 +269,7 @@ where
             let kept = shared.then(|| candidate.clone());
             match self.gate.deliver(&message.topic, author, candidate) {
                 Ok(permit) => match self.writer.deliver(permit, &mut self.session.outgoing, now) {
-                    Ok(()) => {
-                        self.broker.counters.delivered.fetch_add(1, Ordering::Relaxed);
-                    }
+                    Ok(()) => {}
                     Err(TooLarge) => {
                         self.broker.counters.drop_one(Dropped::TooLarge);
                         self.settle(&message);
@@ -295,10 +303,7 @@ where
         let author = candidate.stored.then_some(&message.author);
         let lost = match self.gate.deliver(&message.topic, author, candidate) {
             Ok(permit) => match self.writer.redeliver(id, permit, now) {
-                Ok(()) => {
-                    self.broker.counters.delivered.fetch_add(1, Ordering::Relaxed);
-                    return true;
-                }
+                Ok(()) => return true,
                 Err(TooLarge) => Dropped::TooLarge,
             },
             Err(_denial) => {
