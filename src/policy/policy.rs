@@ -8,13 +8,15 @@ use parking_lot::Mutex;
 
 use super::{
     accounts::{AccountError, AccountStore},
-    acl::{Book, SubscribeRule},
+    acl::{Access, Book, SubscribeRule},
     audit::{Audit, Refused},
     auth::Login,
     decision::{Denial, Operation, Stage},
+    explain::{self, Answer, Explanation, Subject},
     gate::Gate,
     identity::Identity,
-    live::Live,
+    live::{Inquiry, Live},
+    metrics::{Metrics, Verdicts},
     voice::Voice,
 };
 
@@ -82,6 +84,7 @@ pub struct Policy {
     book: ArcSwap<Book>,
     live: Arc<Live>,
     audit: Audit,
+    metrics: Arc<Metrics>,
     login: Login,
     /// Who the gateway's own messages are by.
     own: Arc<Identity>,
@@ -96,13 +99,15 @@ impl Policy {
         settings: Settings,
     ) -> Result<(Arc<Self>, Voice), AccountError> {
         let book = read(&*store, &settings)?;
-        let login = Login::new(store, settings.upgrade_passwords, settings.remember_logins)
+        let metrics = Arc::new(Metrics::default());
+        let login = Login::new(store, settings.upgrade_passwords, settings.remember_logins, metrics.clone())
             .map_err(|error| AccountError { what: format!("no random numbers: {error}") })?;
         let voice = Voice::new();
         let policy = Policy {
             book: ArcSwap::from_pointee(book),
             live: Arc::default(),
             audit: Audit::default(),
+            metrics,
             login,
             own: voice.identity().clone(),
             reloading: Mutex::default(),
@@ -117,6 +122,15 @@ impl Policy {
 
     pub(super) fn audit(&self) -> &Audit {
         &self.audit
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// What was counted since the start.
+    pub fn verdicts(&self) -> Verdicts {
+        self.metrics.get()
     }
 
     /// Whether this is the gateway itself.
@@ -174,9 +188,11 @@ impl Policy {
         applicant: Applicant,
         bell: Arc<AtomicWaker>,
     ) -> Result<Gate, Denial> {
-        let refused = |user: &str, denial: Denial| {
+        let refused = |user: &str, mut denial: Denial| {
+            self.metrics.deny(Operation::Connect, denial.stage);
             let who = Refused { client: &applicant.client_id, user, address: applicant.address };
-            self.audit.refused(who, Operation::Connect, "", &denial, std::time::Instant::now());
+            denial.audit =
+                self.audit.refused(who, Operation::Connect, "", &denial, std::time::Instant::now());
             denial
         };
         let user: Arc<str> = match (&applicant.username, &applicant.password, &applicant.anonymous) {
@@ -188,7 +204,7 @@ impl Policy {
             }
         };
         // Registered before the book is read: a change in between is then seen by the gate.
-        let presence = self.live.enter(user.clone(), bell);
+        let presence = self.live.enter(user.clone(), applicant.client_id.clone(), bell);
         let credential = match &applicant.username {
             Some(_) => {
                 let password = applicant.password.as_ref();
@@ -213,15 +229,94 @@ impl Policy {
         // What changed while the password was being verified counts.
         let mut gate = Gate::new(self.clone(), Arc::new(identity), presence);
         match gate.ended() {
-            None => Ok(gate),
+            None => {
+                self.metrics.permit(Operation::Connect);
+                Ok(gate)
+            }
             Some(denial) => Err(denial),
         }
     }
 
     /// A gate for a client that is gone but whose delayed will is to be published.
     pub fn gate_of(self: &Arc<Self>, identity: &Arc<Identity>) -> Gate {
-        let presence = self.live.enter(identity.user.clone(), Arc::default());
+        let presence = self.live.enter(identity.user.clone(), identity.client_id.clone(), Arc::default());
         Gate::new(self.clone(), identity.clone(), presence)
+    }
+
+    /// The present rules' answer for somebody who need not be connected. Without a client identifier, rules with `%c`
+    /// fit nothing.
+    pub fn explain(&self, user: &str, client_id: &str, access: Access, topic: &str) -> Explanation {
+        let book = self.book();
+        let login = match book.account(user) {
+            Some(account) if !account.enabled => {
+                Err(Denial::not_authorized(Stage::Login, None, "the account is disabled"))
+            }
+            Some(account) if account.roles.is_empty() => Ok("an account without roles".to_owned()),
+            Some(account) => Ok(format!("an account with the roles {}", account.roles.join(", "))),
+            None => Ok("no account: only a client without a login can be this user".to_owned()),
+        };
+        let rights = book.rights(user, client_id);
+        let subject = Subject { listener: None, login, rights: &rights, subscribe: self.settings.subscribe };
+        self.explain_subject(&subject, user, client_id, access, topic, |_| None)
+    }
+
+    /// The answer of a connected client's own gate; `None` if no such client is connected, or its task does not
+    /// answer within `patience`.
+    pub async fn explain_live(
+        &self,
+        client_id: &str,
+        access: Access,
+        topic: &str,
+        patience: Duration,
+    ) -> Option<Explanation> {
+        let (reply, mut answers) = tokio::sync::mpsc::channel(1);
+        if !self.live.ask(client_id, &Inquiry { access, topic: topic.into(), reply }) {
+            return None;
+        }
+        tokio::time::timeout(patience, answers.recv()).await.ok().flatten()
+    }
+
+    /// The answer for a known `subject`; `cache` tells how its gate remembers each operation.
+    pub(super) fn explain_subject(
+        &self,
+        subject: &Subject<'_>,
+        user: &str,
+        client_id: &str,
+        access: Access,
+        topic: &str,
+        cache: impl Fn(Operation) -> Option<&'static str>,
+    ) -> Explanation {
+        let answer = |one: Access| {
+            let operation = explain::operation(one);
+            let verdict = explain::decide(subject, one, topic);
+            let recorded = |denial: &Denial| {
+                self.audit.find(client_id, user, operation, topic, denial.stage).map(|id| id.to_string())
+            };
+            Answer {
+                operation: operation.to_string(),
+                allowed: verdict.is_ok(),
+                rule: match &verdict {
+                    Ok(rule) => Some(rule.to_string()),
+                    Err(denial) => denial.rule.as_deref().map(str::to_owned),
+                },
+                reason: match &verdict {
+                    Ok(_) => "allowed".to_owned(),
+                    Err(denial) => denial.reason.to_owned(),
+                },
+                audit: verdict.as_ref().err().and_then(recorded),
+                cache: cache(operation),
+                stages: explain::stages(subject, one, &verdict),
+            }
+        };
+        let answers: Vec<Answer> = access.operations(topic).into_iter().map(answer).collect();
+        Explanation {
+            allowed: !answers.is_empty() && answers.iter().all(|answer| answer.allowed),
+            user: user.to_owned(),
+            client_id: client_id.to_owned(),
+            topic: topic.to_owned(),
+            live: subject.listener.is_some(),
+            answers,
+        }
     }
 }
 

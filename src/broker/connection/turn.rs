@@ -71,7 +71,8 @@ where
     }
 
     /// Adds what this connection counted to the totals.
-    pub(super) fn tell_traffic(&mut self) {
+    fn tell_traffic(&mut self) {
+        self.gate.tell_tally();
         self.received.bytes = std::mem::take(&mut self.input.received);
         self.broker.counters.received.add(&mut self.received);
         self.broker.counters.sent.add(&mut self.writer.take_sent());
