@@ -39,6 +39,20 @@ impl Dropped {
         Dropped::Pending,
     ];
 
+    /// The reason as one word, for labels.
+    pub fn name(self) -> &'static str {
+        match self {
+            Dropped::SlowSubscriber => "slow_subscriber",
+            Dropped::QueueFull => "queue_full",
+            Dropped::NotPermitted => "not_permitted",
+            Dropped::Expired => "expired",
+            Dropped::TooLarge => "too_large",
+            Dropped::RetainedFull => "retained_full",
+            Dropped::Connections => "connections",
+            Dropped::Pending => "pending",
+        }
+    }
+
     /// The reason in words.
     pub fn text(self) -> &'static str {
         match self {

@@ -94,7 +94,7 @@ pub struct Verdicts {
 }
 
 /// Upper ends of the classes of [`Times`], in seconds; the last class has none.
-const CLASSES: [f64; 8] = [0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, f64::MAX];
+const CLASSES: [f64; 8] = [0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, f64::INFINITY];
 
 /// Durations, counted in classes.
 #[derive(Debug, Default)]
@@ -129,7 +129,7 @@ pub struct Spread {
     pub count: u64,
     /// Their sum, in seconds.
     pub seconds: f64,
-    /// How many in each class, with its upper end in seconds; the last one's is `f64::MAX`.
+    /// How many in each class, with its upper end in seconds; the last one's is `f64::INFINITY`.
     pub classes: Vec<(f64, u64)>,
 }
 
@@ -145,7 +145,7 @@ mod tests {
         }
         let spread = times.get();
         let filled: Vec<f64> = spread.classes.iter().filter(|(_, n)| *n > 0).map(|(end, _)| *end).collect();
-        assert_eq!(filled, [0.005, 0.025, 0.5, f64::MAX]);
+        assert_eq!(filled, [0.005, 0.025, 0.5, f64::INFINITY]);
         assert_eq!((spread.count, spread.seconds), (4, 10.311));
     }
 

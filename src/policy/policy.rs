@@ -93,8 +93,13 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Reads accounts and rules, for a gateway that itself says nothing. Blocks.
+    pub fn open(store: Arc<dyn AccountStore>, settings: Settings) -> Result<Arc<Self>, AccountError> {
+        Ok(Self::open_with_voice(store, settings)?.0)
+    }
+
     /// Reads accounts and rules; with the policy comes its one [`Voice`]. Blocks.
-    pub fn open(
+    pub fn open_with_voice(
         store: Arc<dyn AccountStore>,
         settings: Settings,
     ) -> Result<(Arc<Self>, Voice), AccountError> {

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// The right to publish under the reserved topics (`$SYS/…`, `LATCH/…`), and nowhere else. There is one for each
-/// policy: [`super::Policy::open`] hands it to whoever opens it, and it can be neither made nor copied, so that the
+/// policy: [`super::Policy::open_with_voice`] hands it to whoever opens it, and it can be neither made nor copied, so that the
 /// gateway's start decides which part of it may speak. Each delivery is put to the subscriber's gate as always.
 ///
 /// ```compile_fail,E0451
