@@ -1,12 +1,15 @@
 //! Why? Every stage's verdict on one question, in the order in which they are asked.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
+use tokio::sync::mpsc;
 
 use super::{
     acl::{Access, Rights, SubscribeRule},
     decision::{Denial, Operation, Stage},
+    live::Inquiry,
+    policy::Policy,
 };
 
 /// The answer to `explain`, for all operations that were asked about.
@@ -84,8 +87,87 @@ pub(super) struct Subject<'a> {
     pub subscribe: SubscribeRule,
 }
 
+impl Policy {
+    /// The present rules' answer for somebody who need not be connected. Without a client identifier, rules with `%c`
+    /// fit nothing.
+    pub fn explain(&self, user: &str, client_id: &str, access: Access, topic: &str) -> Explanation {
+        let book = self.book();
+        let login = match book.account(user) {
+            Some(account) if !account.enabled => {
+                Err(Denial::not_authorized(Stage::Login, None, "the account is disabled"))
+            }
+            Some(account) if account.roles.is_empty() => Ok("an account without roles".to_owned()),
+            Some(account) => Ok(format!("an account with the roles {}", account.roles.join(", "))),
+            None => Ok("no account: only a client without a login can be this user".to_owned()),
+        };
+        let rights = book.rights(user, client_id);
+        let subject =
+            Subject { listener: None, login, rights: &rights, subscribe: self.settings().subscribe };
+        self.explain_subject(&subject, user, client_id, access, topic, |_| None)
+    }
+
+    /// The answer of a connected client's own gate; `None` if no such client is connected, or its task does not
+    /// answer within `patience`.
+    pub async fn explain_live(
+        &self,
+        client_id: &str,
+        access: Access,
+        topic: &str,
+        patience: Duration,
+    ) -> Option<Explanation> {
+        let (reply, mut answers) = mpsc::channel(1);
+        if !self.live().ask(client_id, &Inquiry { access, topic: topic.into(), reply }) {
+            return None;
+        }
+        tokio::time::timeout(patience, answers.recv()).await.ok().flatten()
+    }
+
+    /// The answer for a known `subject`; `cache` tells how its gate remembers each operation.
+    pub(super) fn explain_subject(
+        &self,
+        subject: &Subject<'_>,
+        user: &str,
+        client_id: &str,
+        access: Access,
+        topic: &str,
+        cache: impl Fn(Operation) -> Option<&'static str>,
+    ) -> Explanation {
+        let answer = |one: Access| {
+            let operation = operation_of(one);
+            let verdict = decide(subject, one, topic);
+            let recorded = |denial: &Denial| {
+                self.audit().find(client_id, user, operation, topic, denial.stage).map(|id| id.to_string())
+            };
+            Answer {
+                operation: operation.to_string(),
+                allowed: verdict.is_ok(),
+                rule: match &verdict {
+                    Ok(rule) => Some(rule.to_string()),
+                    Err(denial) => denial.rule.as_deref().map(str::to_owned),
+                },
+                reason: match &verdict {
+                    Ok(_) => "allowed".to_owned(),
+                    Err(denial) => denial.reason.to_owned(),
+                },
+                audit: verdict.as_ref().err().and_then(recorded),
+                cache: cache(operation),
+                stages: stages(subject, one, &verdict),
+            }
+        };
+        let answers: Vec<Answer> = access.operations(topic).into_iter().map(answer).collect();
+        Explanation {
+            allowed: !answers.is_empty() && answers.iter().all(|answer| answer.allowed),
+            user: user.to_owned(),
+            client_id: client_id.to_owned(),
+            topic: topic.to_owned(),
+            live: subject.listener.is_some(),
+            answers,
+        }
+    }
+}
+
 /// The verdict on one operation (a single one of `access`).
-pub(super) fn decide(subject: &Subject<'_>, access: Access, topic: &str) -> Result<Arc<str>, Denial> {
+fn decide(subject: &Subject<'_>, access: Access, topic: &str) -> Result<Arc<str>, Denial> {
     if let Err(denial) = &subject.login {
         return Err(denial.clone());
     }
@@ -93,11 +175,7 @@ pub(super) fn decide(subject: &Subject<'_>, access: Access, topic: &str) -> Resu
 }
 
 /// Every stage's part in `verdict`.
-pub(super) fn stages(
-    subject: &Subject<'_>,
-    access: Access,
-    verdict: &Result<Arc<str>, Denial>,
-) -> Vec<Judged> {
+fn stages(subject: &Subject<'_>, access: Access, verdict: &Result<Arc<str>, Denial>) -> Vec<Judged> {
     let decided = match verdict {
         Err(denial) => denial.stage,
         Ok(_) if subject.rights.superuser.is_some() => Stage::Superuser,
@@ -142,7 +220,7 @@ fn judged(stage: &str, verdict: Verdict, why: String) -> Judged {
 }
 
 /// The operation that a single access stands for.
-pub(super) fn operation(access: Access) -> Operation {
+fn operation_of(access: Access) -> Operation {
     match access {
         Access::PUBLISH => Operation::Publish,
         Access::SUBSCRIBE => Operation::Subscribe,

@@ -8,14 +8,13 @@ use parking_lot::Mutex;
 
 use super::{
     accounts::{AccountError, AccountStore},
-    acl::{Access, Book, SubscribeRule},
+    acl::{Book, SubscribeRule},
     audit::{Audit, Refused},
     auth::Login,
     decision::{Denial, Operation, Stage},
-    explain::{self, Answer, Explanation, Subject},
     gate::Gate,
     identity::Identity,
-    live::{Inquiry, Live},
+    live::Live,
     metrics::{Metrics, Verdicts},
     voice::Voice,
 };
@@ -127,6 +126,10 @@ impl Policy {
 
     pub(super) fn audit(&self) -> &Audit {
         &self.audit
+    }
+
+    pub(super) fn live(&self) -> &Arc<Live> {
+        &self.live
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
@@ -246,82 +249,6 @@ impl Policy {
     pub fn gate_of(self: &Arc<Self>, identity: &Arc<Identity>) -> Gate {
         let presence = self.live.enter(identity.user.clone(), identity.client_id.clone(), Arc::default());
         Gate::new(self.clone(), identity.clone(), presence)
-    }
-
-    /// The present rules' answer for somebody who need not be connected. Without a client identifier, rules with `%c`
-    /// fit nothing.
-    pub fn explain(&self, user: &str, client_id: &str, access: Access, topic: &str) -> Explanation {
-        let book = self.book();
-        let login = match book.account(user) {
-            Some(account) if !account.enabled => {
-                Err(Denial::not_authorized(Stage::Login, None, "the account is disabled"))
-            }
-            Some(account) if account.roles.is_empty() => Ok("an account without roles".to_owned()),
-            Some(account) => Ok(format!("an account with the roles {}", account.roles.join(", "))),
-            None => Ok("no account: only a client without a login can be this user".to_owned()),
-        };
-        let rights = book.rights(user, client_id);
-        let subject = Subject { listener: None, login, rights: &rights, subscribe: self.settings.subscribe };
-        self.explain_subject(&subject, user, client_id, access, topic, |_| None)
-    }
-
-    /// The answer of a connected client's own gate; `None` if no such client is connected, or its task does not
-    /// answer within `patience`.
-    pub async fn explain_live(
-        &self,
-        client_id: &str,
-        access: Access,
-        topic: &str,
-        patience: Duration,
-    ) -> Option<Explanation> {
-        let (reply, mut answers) = tokio::sync::mpsc::channel(1);
-        if !self.live.ask(client_id, &Inquiry { access, topic: topic.into(), reply }) {
-            return None;
-        }
-        tokio::time::timeout(patience, answers.recv()).await.ok().flatten()
-    }
-
-    /// The answer for a known `subject`; `cache` tells how its gate remembers each operation.
-    pub(super) fn explain_subject(
-        &self,
-        subject: &Subject<'_>,
-        user: &str,
-        client_id: &str,
-        access: Access,
-        topic: &str,
-        cache: impl Fn(Operation) -> Option<&'static str>,
-    ) -> Explanation {
-        let answer = |one: Access| {
-            let operation = explain::operation(one);
-            let verdict = explain::decide(subject, one, topic);
-            let recorded = |denial: &Denial| {
-                self.audit.find(client_id, user, operation, topic, denial.stage).map(|id| id.to_string())
-            };
-            Answer {
-                operation: operation.to_string(),
-                allowed: verdict.is_ok(),
-                rule: match &verdict {
-                    Ok(rule) => Some(rule.to_string()),
-                    Err(denial) => denial.rule.as_deref().map(str::to_owned),
-                },
-                reason: match &verdict {
-                    Ok(_) => "allowed".to_owned(),
-                    Err(denial) => denial.reason.to_owned(),
-                },
-                audit: verdict.as_ref().err().and_then(recorded),
-                cache: cache(operation),
-                stages: explain::stages(subject, one, &verdict),
-            }
-        };
-        let answers: Vec<Answer> = access.operations(topic).into_iter().map(answer).collect();
-        Explanation {
-            allowed: !answers.is_empty() && answers.iter().all(|answer| answer.allowed),
-            user: user.to_owned(),
-            client_id: client_id.to_owned(),
-            topic: topic.to_owned(),
-            live: subject.listener.is_some(),
-            answers,
-        }
     }
 }
 
