@@ -2,9 +2,10 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::task::JoinSet;
+use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
+    admin::{self, Admin, AdminSocket, Command},
     broker::{self, Broker, Door, Volatile},
     config::{self, Config},
     net::{BindError, Lobby, Tcp},
@@ -21,6 +22,9 @@ pub enum GatewayError {
     /// Accounts and rules cannot be read.
     #[error("accounts and rules cannot be read: {0}")]
     Accounts(#[from] policy::accounts::AccountError),
+    /// Another gateway runs here, or this one could not be talked to.
+    #[error(transparent)]
+    Admin(#[from] admin::SocketError),
     /// A listener cannot listen.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -38,14 +42,15 @@ pub struct Gateway {
 const FAREWELL: Duration = Duration::from_secs(5);
 
 impl Gateway {
-    /// Opens the store, then the policy, then the broker, and only then the listeners. Must be called within a
+    /// Opens the store, claims its directory, then opens the policy, then the broker, and only then the listeners. Must be called within a
     /// tokio runtime; blocks while it reads the store.
     ///
     /// # Errors
     /// Whatever part cannot start; nothing is left running then.
     pub fn start(config: &Config) -> Result<Self, GatewayError> {
         let accounts = Arc::new(AccountsDb::open(&config.gateway.state)?);
-        let policy = Policy::open(accounts, policy_settings(config))?;
+        let socket = AdminSocket::bind(&config.gateway.state)?;
+        let (policy, voice) = Policy::open_with_voice(accounts, policy_settings(config))?;
         let broker = Broker::new(policy.clone(), Arc::new(Volatile), broker_settings(config));
         let mut tasks = JoinSet::new();
         let mut listening = Vec::new();
@@ -57,6 +62,26 @@ impl Gateway {
         }
         tasks.spawn(policy.clone().follow());
         tasks.spawn(broker.clone().keep_house());
+        if config.gateway.sys_interval > 0 {
+            let interval = Duration::from_secs(config.gateway.sys_interval.into());
+            tasks.spawn(broker.clone().publish_sys(voice, interval));
+        }
+        let (commands, obeyed) = mpsc::channel(8);
+        let admin = Admin {
+            broker: broker.clone(),
+            policy: policy.clone(),
+            id: config.gateway.id.as_str().into(),
+            listening: listening.clone().into(),
+            commands,
+        };
+        tasks.spawn(obey(policy.clone(), obeyed));
+        if let Some(address) = config.admin.http {
+            let listener = admin::listen(address)?;
+            let address = listener.local_addr().unwrap_or(address);
+            tracing::info!(%address, "metrics over HTTP");
+            tasks.spawn(admin.clone().serve_http(listener));
+        }
+        tasks.spawn(admin.serve_socket(socket));
         for (name, address) in &listening {
             tracing::info!(listener = name, %address, "listening");
         }
@@ -73,14 +98,9 @@ impl Gateway {
         self.broker.counters()
     }
 
-    /// Reads accounts and rules again at once.
+    /// Reads accounts and rules again at once. How it went is in the log.
     pub async fn reload_accounts(&self) {
-        let policy = self.policy.clone();
-        match tokio::task::spawn_blocking(move || policy.reload()).await {
-            Ok(Ok(())) => tracing::info!("accounts and rules read again"),
-            Ok(Err(error)) => tracing::error!(%error, "the rules read last stay in force"),
-            Err(error) => tracing::error!(%error, "accounts and rules could not be read again"),
-        }
+        let _ = reload_accounts(&self.policy).await;
     }
 
     /// Takes no more connections, tells every client, and waits until they are gone, a few seconds at most.
@@ -92,6 +112,31 @@ impl Gateway {
             tracing::warn!(clients = left, "some clients did not take their farewell in time");
         }
     }
+}
+
+/// Does what operators ask for, for ever.
+async fn obey(policy: Arc<Policy>, mut commands: mpsc::Receiver<Command>) {
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Reload(done) => {
+                // Whoever asked may have gone.
+                let _ = done.send(reload_accounts(&policy).await);
+            }
+        }
+    }
+}
+
+async fn reload_accounts(policy: &Arc<Policy>) -> Result<(), String> {
+    let policy = policy.clone();
+    let outcome = match tokio::task::spawn_blocking(move || policy.reload()).await {
+        Ok(outcome) => outcome.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match &outcome {
+        Ok(()) => tracing::info!("accounts and rules read again"),
+        Err(error) => tracing::error!(error, "accounts cannot be read: the rules read last stay in force"),
+    }
+    outcome
 }
 
 /// Takes connections for ever.

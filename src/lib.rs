@@ -5,6 +5,7 @@
 #![warn(missing_docs, clippy::dbg_macro, clippy::todo, clippy::unimplemented)]
 #![deny(unsafe_code)]
 
+pub mod admin;
 pub mod broker;
 pub mod cli;
 pub mod config;

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use crate::policy::Policy;
 
 use super::{
-    budget::Budget, counters::Counters, index::Index, janitor::Deadlines, journal::Journal,
+    budget::Budget, clock, counters::Counters, index::Index, janitor::Deadlines, journal::Journal,
     registry::Registry, retained::Retained, router::Router,
 };
 
@@ -54,6 +54,7 @@ pub struct Broker {
     pub(super) budget: Arc<Budget>,
     /// For packets that are not complete: they cannot take the room of messages.
     pub(super) unfinished: Arc<Budget>,
+    pub(super) started: Instant,
     stopping: AtomicBool,
     stop: Notify,
 }
@@ -77,6 +78,7 @@ impl Broker {
             router,
             deadlines: Deadlines::default(),
             counters,
+            started: clock::now(),
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
         })

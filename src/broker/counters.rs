@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::traffic::TrafficTotal;
+
 /// Why a message did not reach a subscriber, or a connection was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
@@ -40,6 +42,21 @@ impl Dropped {
         Dropped::Pending,
     ];
 
+    /// The reason as one word, for labels.
+    pub fn name(self) -> &'static str {
+        match self {
+            Dropped::SlowSubscriber => "slow_subscriber",
+            Dropped::QueueFull => "queue_full",
+            Dropped::NotPermitted => "not_permitted",
+            Dropped::Expired => "expired",
+            Dropped::TooLarge => "too_large",
+            Dropped::RetainedFull => "retained_full",
+            Dropped::Memory => "memory",
+            Dropped::Connections => "connections",
+            Dropped::Pending => "pending",
+        }
+    }
+
     /// The reason in words.
     pub fn text(self) -> &'static str {
         match self {
@@ -63,10 +80,18 @@ const REASONS: usize = Dropped::ALL.len();
 pub struct Counters {
     /// Clients connected now.
     pub connected: AtomicU64,
-    /// PUBLISH packets from clients.
-    pub received: AtomicU64,
-    /// PUBLISH packets to clients, repetitions included.
-    pub delivered: AtomicU64,
+    /// The most that were connected at a time.
+    pub most_connected: AtomicU64,
+    /// Sockets that were accepted.
+    pub sockets: AtomicU64,
+    /// CONNECT packets that could be read.
+    pub connects: AtomicU64,
+    /// Sessions that ended because nobody came back in time.
+    pub expired: AtomicU64,
+    /// From clients.
+    pub received: TrafficTotal,
+    /// To clients.
+    pub sent: TrafficTotal,
     /// Publishes refused by the gate.
     pub refused: AtomicU64,
     dropped: [AtomicU64; REASONS],

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use ahash::AHashMap;
@@ -137,12 +137,20 @@ impl Node {
 pub(super) struct Index {
     root: RwLock<Node>,
     generation: AtomicU64,
+    /// Plain subscriptions, and members of share groups. Changed under the lock of `root`.
+    plain: AtomicUsize,
+    shared: AtomicUsize,
 }
 
 impl Index {
     /// Raised by every change: a route found under another generation must be looked up again.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// How many subscriptions there are: plain ones, and members of share groups.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.plain.load(Ordering::Relaxed), self.shared.load(Ordering::Relaxed))
     }
 
     /// Adds or replaces a plain subscription.
@@ -158,7 +166,10 @@ impl Index {
         let leaf = root.leaf(filter.levels());
         match leaf.entries.iter_mut().find(|old| old.outbox.key == outbox.key) {
             Some(old) => *old = entry,
-            None => leaf.entries.push(entry),
+            None => {
+                leaf.entries.push(entry);
+                self.plain.fetch_add(1, Ordering::Relaxed);
+            }
         }
         self.generation.fetch_add(1, Ordering::Release);
     }
@@ -175,7 +186,9 @@ impl Index {
                 group
             }
         };
-        group.join(member);
+        if group.join(member) {
+            self.shared.fetch_add(1, Ordering::Relaxed);
+        }
         self.generation.fetch_add(1, Ordering::Release);
     }
 
@@ -183,8 +196,20 @@ impl Index {
     pub fn unsubscribe(&self, key: u64, filter: &TopicFilter, group: Option<&str>) {
         let mut root = self.root.write();
         root.edit(&mut filter.levels(), &mut |leaf| match group {
-            None => leaf.entries.retain(|entry| entry.outbox.key != key),
-            Some(name) => leaf.groups.retain(|group| *group.name != *name || !group.leave(key)),
+            None => {
+                let before = leaf.entries.len();
+                leaf.entries.retain(|entry| entry.outbox.key != key);
+                self.plain.fetch_sub(before - leaf.entries.len(), Ordering::Relaxed);
+            }
+            Some(name) => leaf.groups.retain(|group| {
+                if *group.name != *name {
+                    return true;
+                }
+                let before = group.len();
+                let empty = group.leave(key);
+                self.shared.fetch_sub(before - group.len(), Ordering::Relaxed);
+                !empty
+            }),
         });
         self.generation.fetch_add(1, Ordering::Release);
     }

@@ -4,7 +4,7 @@
 use std::{
     cmp::Reverse,
     collections::BinaryHeap,
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -129,6 +129,9 @@ impl Broker {
         };
         if let Some((_, will)) = will {
             will.fire(self, seat.outbox.key, now);
+        }
+        if ended {
+            self.counters.expired.fetch_add(1, Ordering::Relaxed);
         }
         if ended || seat.is_abandoned() {
             self.forget(seat, &mut session);

@@ -191,6 +191,12 @@ impl Outbox {
         self.queue.lock().items.is_empty()
     }
 
+    /// How many messages are queued, and about how many bytes.
+    pub fn size(&self) -> (usize, usize) {
+        let queue = self.queue.lock();
+        (queue.items.len(), queue.bytes)
+    }
+
     /// Puts candidates back in front that were taken but not sent.
     pub fn put_back(&self, ready: &mut VecDeque<Candidate>) {
         let mut queue = self.queue.lock();

@@ -76,17 +76,19 @@ struct Kept {
     bytes: usize,
 }
 
-/// All retained messages, at most `max_count` of them and `max_bytes` in size.
+/// All retained messages of clients, at most `max_count` of them and `max_bytes` in size, and the gateway's own.
 #[derive(Debug)]
 pub(super) struct Retained {
     kept: RwLock<Kept>,
+    /// What the gateway itself publishes under reserved topics: a bounded set that takes nobody's place.
+    own: RwLock<Kept>,
     max_count: usize,
     max_bytes: usize,
 }
 
 impl Retained {
     pub fn new(max_count: usize, max_bytes: usize) -> Self {
-        Retained { kept: RwLock::default(), max_count, max_bytes }
+        Retained { kept: RwLock::default(), own: RwLock::default(), max_count, max_bytes }
     }
 
     /// Keeps `message` in place of the one of its topic [MQTT-3.3.1-5].
@@ -104,6 +106,19 @@ impl Retained {
         Ok(())
     }
 
+    /// Keeps one of the gateway's own messages.
+    pub fn set_own(&self, message: &Arc<Message>) {
+        let mut own = self.own.write();
+        own.remove(&message.topic);
+        own.insert(message.clone());
+    }
+
+    /// How many messages of clients there are, and about how many bytes.
+    pub fn size(&self) -> (usize, usize) {
+        let kept = self.kept.read();
+        (kept.count, kept.bytes)
+    }
+
     /// Removes the message of a topic [MQTT-3.3.1-6]; whether there was one.
     pub fn clear(&self, topic: &str) -> bool {
         self.kept.write().remove(topic).is_some()
@@ -113,6 +128,10 @@ impl Retained {
     pub fn matching(&self, filter: &TopicFilter, now: Instant) -> Vec<Arc<Message>> {
         let mut found = Vec::new();
         self.kept.read().root.collect(filter.as_str().split('/'), true, &mut found);
+        // A filter whose first level is a wildcard never reaches the gateway's own.
+        if filter.as_str().starts_with(['$', 'L']) {
+            self.own.read().root.collect(filter.as_str().split('/'), true, &mut found);
+        }
         found.retain(|message| !message.expired(now));
         found
     }
@@ -197,6 +216,20 @@ mod tests {
         assert!(retained.clear("a") && !retained.clear("a"));
         assert_eq!(retained.kept.read().bytes, 0);
         assert!(retained.kept.read().root.is_empty());
+    }
+
+    #[test]
+    fn the_gateways_own_messages_take_nobodys_place_and_no_wildcard_of_the_first_level_finds_them() {
+        let retained = Retained::new(1, usize::MAX);
+        retained.set_own(&message("$SYS/broker/uptime", None));
+        retained.set_own(&message("$SYS/broker/uptime", None));
+        retained.set_own(&message("LATCH/lock", None));
+        assert_eq!(retained.set(&message("a", None)), Ok(()));
+        assert_eq!((retained.size().0, retained.own.read().count), (1, 2));
+        for (filter, count) in [("#", 1), ("+/lock", 0), ("$SYS/#", 1), ("LATCH/#", 1), ("LATCH/lock", 1)] {
+            let filter = TopicFilter::new(filter).unwrap();
+            assert_eq!(retained.matching(&filter, Instant::now()).len(), count, "{filter:?}");
+        }
     }
 
     #[test]

@@ -53,6 +53,11 @@ impl Group {
         }
     }
 
+    /// How many members there are.
+    pub fn len(&self) -> usize {
+        self.members.lock().list.len()
+    }
+
     /// Removes a member; whether the group is empty now.
     pub fn leave(&self, key: u64) -> bool {
         let mut members = self.members.lock();

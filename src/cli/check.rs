@@ -55,6 +55,9 @@ fn as_text(config: &Config) -> String {
         };
         let _ = writeln!(text, "listen   {address}  mqtt  \"{name}\", {logins}");
     }
+    if let Some(address) = config.admin.http {
+        let _ = writeln!(text, "monitor  http://{address}/metrics and /healthz");
+    }
     for warning in config.warnings() {
         let _ = writeln!(text, "warning: {warning}");
     }
@@ -74,6 +77,7 @@ fn as_json(config: &Config) -> Value {
         "file": config.file.as_ref().map(|file| file.display().to_string()),
         "gateway": {"id": config.gateway.id, "state": config.gateway.state.display().to_string()},
         "listeners": listeners,
+        "admin": {"http": config.admin.http.map(|address| address.to_string())},
         "warnings": config.warnings(),
     })
 }

@@ -5,6 +5,7 @@
 #![warn(clippy::print_stdout)] // `output::stdout` knows a closed pipe, `println!` panics on it
 
 mod acl;
+mod admin;
 mod bench;
 mod check;
 mod client;
@@ -12,10 +13,12 @@ mod completions;
 mod console;
 mod context;
 mod demo;
+mod explain;
 mod hash;
 mod man;
 mod output;
 mod publish;
+mod reload;
 mod role;
 mod run;
 mod subscribe;
@@ -73,6 +76,8 @@ enum Command {
     /// Rules; a running gateway obeys a change within a second
     #[command(subcommand)]
     Acl(acl::AclCommand),
+    Explain(explain::ExplainArgs),
+    Reload(reload::ReloadArgs),
     Bench(bench::BenchArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -93,6 +98,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 acl::decide(accounts, &question, &gateway::policy_settings(&config))
             })
         }
+        Command::Explain(args) => explain::run(args, || Ok(context.state_dir()?)),
+        Command::Reload(args) => reload::run(args, &context.state_dir()?),
         Command::Pub(args) => publish::run(args),
         Command::Sub(args) => subscribe::run(args),
         Command::Bench(args) => bench::run(args),

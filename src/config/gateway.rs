@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::number::Seconds16;
 use super::section::section;
 use super::text::{Identity, RelativePath};
 
@@ -16,6 +17,10 @@ section! {
         /// The folder of the databases (and later of whatever else must survive a restart). Default:
         /// `latchgate-state` in the folder of this file; without a file, in the working directory.
         pub state: PathBuf => RelativePath = PathBuf::from(Gateway::STATE),
+
+        /// Seconds between two publications of what the gateway says of itself under `$SYS/broker/`; 0: it says
+        /// nothing.
+        pub sys_interval: u16 => Seconds16 = 10,
     }
 }
 

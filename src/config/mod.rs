@@ -6,6 +6,7 @@
 //! or open anything else.
 
 mod acl;
+mod admin;
 mod auth;
 mod error;
 mod gateway;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 pub use acl::{Acl, RefusedPublish, RetainedSource, SubscribeRule};
+pub use admin::Admin;
 pub use auth::{Auth, AuthCache, Backend};
 pub use error::{ConfigError, Problem};
 pub use gateway::Gateway;
@@ -47,6 +49,8 @@ pub struct Config {
     pub auth: Auth,
     /// How rules are read.
     pub acl: Acl,
+    /// Operators and monitoring.
+    pub admin: Admin,
     /// The log.
     pub log: Log,
     /// The file all this comes from; `None`: there is none, and everything is as built in.
@@ -95,6 +99,7 @@ impl Config {
             limits: Limits::default(),
             auth: Auth::default(),
             acl: Acl::default(),
+            admin: Admin::default(),
             log: Log::default(),
             file: None,
         }
@@ -110,10 +115,11 @@ impl Config {
             limits,
             auth: root.read::<Auth>("auth", reader, &defaults.auth),
             acl: root.read::<Acl>("acl", reader, &defaults.acl),
+            admin: root.read::<Admin>("admin", reader, &defaults.admin),
             log: root.read::<Log>("log", reader, &defaults.log),
             file: defaults.file,
         };
-        root.finish(&["gateway", "listener", "limits", "auth", "acl", "log"], reader);
+        root.finish(&["gateway", "listener", "limits", "auth", "acl", "admin", "log"], reader);
         config
     }
 }
@@ -121,7 +127,7 @@ impl Config {
 /// Every key with its documentation and default, as a configuration file. Read back, it is the built-in
 /// configuration. It is the same on every machine.
 pub fn reference() -> String {
-    let Config { gateway, listeners, limits, auth, acl, log, file: _ } = Config::builtin();
+    let Config { gateway, listeners, limits, auth, acl, admin, log, file: _ } = Config::builtin();
     let mut out = String::from(
         "# The configuration of latchgate, with every key at its default. Relative paths start at the folder of\n\
          # this file. Unknown keys are errors. `latchgate check` says whether a file is right.\n",
@@ -131,6 +137,7 @@ pub fn reference() -> String {
     Limits::describe("", "limits", &[], &limits, &mut out);
     Auth::describe("", "auth", &[], &auth, &mut out);
     Acl::describe("", "acl", &[], &acl, &mut out);
+    Admin::describe("", "admin", &[], &admin, &mut out);
     Log::describe("", "log", &[], &log, &mut out);
     out
 }

@@ -91,7 +91,10 @@ fn every_key_of_the_file_reaches_the_configuration() {
         "#,
     )
     .unwrap();
-    assert_eq!(config.gateway, Gateway { id: "porch".into(), state: "/etc/gate/state".into() });
+    assert_eq!(
+        config.gateway,
+        Gateway { id: "porch".into(), state: "/etc/gate/state".into(), sys_interval: 10 }
+    );
     assert_eq!(config.file.as_deref(), Some(Path::new("/etc/gate/gate.toml")));
 
     let [plain, local] = &config.listeners[..] else { panic!("two listeners") };

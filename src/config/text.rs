@@ -63,6 +63,23 @@ impl Scalar for Address {
     }
 }
 
+/// An IP address and a port that may be left out.
+pub(super) enum OptionalAddress {}
+
+impl Scalar for OptionalAddress {
+    type Value = Option<SocketAddr>;
+
+    fn parse(value: &DeValue<'_>, folder: &Path) -> Result<Option<SocketAddr>, Fault> {
+        Address::parse(value, folder).map(Some)
+    }
+
+    fn show(value: &Option<SocketAddr>) -> String {
+        value.as_ref().map(Address::show).unwrap_or_default()
+    }
+
+    const EXAMPLE: Option<&'static str> = Some("127.0.0.1:8080");
+}
+
 /// A short name without control characters.
 pub(super) enum Name {}
 

@@ -6,6 +6,11 @@ impl Config {
     /// One sentence for each questionable thing, for `check` and the log.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = self.listeners.iter().flat_map(Listener::warnings).collect();
+        if let Some(address) = self.admin.http.filter(|address| !address.ip().to_canonical().is_loopback()) {
+            warnings.push(format!(
+                "admin.http: {address} can be reached from other machines: whoever reaches it can read the metrics"
+            ));
+        }
         for pattern in &self.acl.superusers {
             if pattern.chars().all(|c| c == '*') {
                 warnings.push(format!(

@@ -1,11 +1,15 @@
 //! One record for each no, and none for its repetitions.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
 
 use ahash::{AHashMap, RandomState};
 use parking_lot::Mutex;
 
-use super::decision::{Denial, Operation};
+use super::decision::{Denial, Operation, Stage};
 
 /// How long the repetitions of a refusal are only counted.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -20,10 +24,23 @@ pub struct Audit {
     seen: Mutex<AHashMap<u64, Seen>>,
     hasher: RandomState,
     uncounted: Mutex<u64>,
+    records: AtomicU64,
+}
+
+/// Tells a record of the audit log from the others around it: eight hexadecimal digits, which the client that was
+/// refused sees as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditId(u32);
+
+impl fmt::Display for AuditId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
 }
 
 #[derive(Debug)]
 struct Seen {
+    id: AuditId,
     since: Instant,
     repeated: u64,
     who: String,
@@ -43,6 +60,7 @@ pub struct Refused<'a> {
 
 impl Audit {
     /// Records that `who` was refused `operation` on `topic`. What foreign clients wrote is quoted and escaped.
+    /// Returns the record's identifier, a repetition that of the first; `None` if it is only counted.
     pub fn refused(
         &self,
         who: Refused<'_>,
@@ -50,30 +68,56 @@ impl Audit {
         topic: &str,
         denial: &Denial,
         now: Instant,
-    ) {
+    ) -> Option<AuditId> {
         let who = Refused { client: cut(who.client), user: cut(who.user), ..who };
         let topic = cut(topic);
-        let key = self.hasher.hash_one((who.client, who.user, operation, topic, denial.stage));
-        {
+        let key = self.key(who.client, who.user, operation, topic, denial.stage);
+        let id = {
             let mut seen = self.seen.lock();
             if let Some(entry) = seen.get_mut(&key) {
                 entry.repeated += 1;
-                return;
+                return Some(entry.id);
             }
             if seen.len() >= DISTINCT {
                 *self.uncounted.lock() += 1;
-                return;
+                return None;
             }
             let what = format!("{operation} {topic:?}");
             let who = format!("client={:?} user={:?}", who.client, who.user);
-            seen.insert(key, Seen { since: now, repeated: 0, who, what });
-        }
+            let id = self.next_id();
+            seen.insert(key, Seen { id, since: now, repeated: 0, who, what });
+            id
+        };
         let rule = denial.rule.as_deref().unwrap_or("none");
         tracing::info!(
             target: "latchgate::policy::audit",
-            client = ?who.client, user = ?who.user, address = %who.address, %operation, topic = ?topic,
+            audit = %id, client = ?who.client, user = ?who.user, address = %who.address, %operation, topic = ?topic,
             stage = %denial.stage, ?rule, reason = denial.reason, "refused"
         );
+        Some(id)
+    }
+
+    /// The record of such a refusal, if there is one within the window.
+    pub fn find(
+        &self,
+        client: &str,
+        user: &str,
+        operation: Operation,
+        topic: &str,
+        stage: Stage,
+    ) -> Option<AuditId> {
+        let key = self.key(cut(client), cut(user), operation, cut(topic), stage);
+        self.seen.lock().get(&key).map(|entry| entry.id)
+    }
+
+    fn key(&self, client: &str, user: &str, operation: Operation, topic: &str, stage: Stage) -> u64 {
+        self.hasher.hash_one((client, user, operation, topic, stage))
+    }
+
+    /// Random, so that the records of two runs are told apart.
+    fn next_id(&self) -> AuditId {
+        let count = self.records.fetch_add(1, Ordering::Relaxed);
+        AuditId(self.hasher.hash_one(count) as u32)
     }
 
     /// Reports repetitions whose window is over. Call it every few seconds.
@@ -82,12 +126,13 @@ impl Audit {
         self.seen.lock().retain(|_, entry| {
             let over = now.duration_since(entry.since) >= WINDOW;
             if over && entry.repeated > 0 {
-                due.push((std::mem::take(&mut entry.who), std::mem::take(&mut entry.what), entry.repeated));
+                let (who, what) = (std::mem::take(&mut entry.who), std::mem::take(&mut entry.what));
+                due.push((entry.id, who, what, entry.repeated));
             }
             !over
         });
-        for (who, what, repeated) in due {
-            tracing::info!(target: "latchgate::policy::audit", %who, %what, repeated, "refused again");
+        for (id, who, what, repeated) in due {
+            tracing::info!(target: "latchgate::policy::audit", audit = %id, %who, %what, repeated, "refused again");
         }
         let others = std::mem::take(&mut *self.uncounted.lock());
         if others > 0 {
@@ -112,15 +157,18 @@ mod tests {
         let who = Refused { client: "c", user: "u", address: ([127, 0, 0, 1], 1).into() };
         let denial = Denial::not_authorized(Stage::Allow, None, "no rule allows it");
         let start = Instant::now();
-        for _ in 0..3 {
-            audit.refused(who, Operation::Publish, "a", &denial, start);
-        }
+        let ids: Vec<_> =
+            (0..3).map(|_| audit.refused(who, Operation::Publish, "a", &denial, start)).collect();
+        assert!(ids[0].is_some() && ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+        assert_eq!(audit.find("c", "u", Operation::Publish, "a", Stage::Allow), ids[0]);
+        assert_eq!(audit.find("c", "u", Operation::Receive, "a", Stage::Allow), None);
         assert_eq!(audit.seen.lock().values().map(|entry| entry.repeated).sum::<u64>(), 2);
         for n in 0..2 * DISTINCT {
             audit.refused(who, Operation::Publish, &n.to_string(), &denial, start);
         }
         assert_eq!(audit.seen.lock().len(), DISTINCT);
         assert!(*audit.uncounted.lock() > 0);
+        assert_eq!(audit.refused(who, Operation::Publish, "one more", &denial, start), None);
         assert_eq!(cut(&"é".repeat(1000)).len(), LONGEST);
         audit.report(start + WINDOW);
         assert!(audit.seen.lock().is_empty() && *audit.uncounted.lock() == 0);

@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc};
 
 use crate::mqtt::ReasonCode;
 
+use super::audit::AuditId;
+
 /// What somebody wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
@@ -17,6 +19,12 @@ pub enum Operation {
     Subscribe,
     /// To be delivered a message.
     Receive,
+}
+
+impl Operation {
+    /// Every operation.
+    pub const ALL: [Operation; 5] =
+        [Operation::Connect, Operation::Publish, Operation::Will, Operation::Subscribe, Operation::Receive];
 }
 
 /// The stages of a decision, in the order in which they are asked.
@@ -38,6 +46,19 @@ pub enum Stage {
     Source,
 }
 
+impl Stage {
+    /// Every stage, in order.
+    pub const ALL: [Stage; 7] = [
+        Stage::Listener,
+        Stage::Login,
+        Stage::Reserved,
+        Stage::Superuser,
+        Stage::Deny,
+        Stage::Allow,
+        Stage::Source,
+    ];
+}
+
 /// A no, with everything needed to explain it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
@@ -49,20 +70,29 @@ pub struct Denial {
     pub reason: &'static str,
     /// What a version 5 client is answered.
     pub code: ReasonCode,
+    /// Its record in the audit log, once it has one: an operator can find it by what the client was told.
+    pub audit: Option<AuditId>,
 }
 
 impl Denial {
     pub(super) fn not_authorized(stage: Stage, rule: Option<Arc<str>>, reason: &'static str) -> Self {
-        Denial { stage, rule, reason, code: ReasonCode::NotAuthorized }
+        Denial { stage, rule, reason, code: ReasonCode::NotAuthorized, audit: None }
+    }
+
+    /// The reason and the rule, without the audit record.
+    pub(super) fn in_words(&self) -> String {
+        Denial { audit: None, ..self.clone() }.to_string()
     }
 }
 
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.reason)?;
-        match &self.rule {
-            Some(rule) => write!(f, " ({rule})"),
-            None => Ok(()),
+        match (&self.rule, self.audit) {
+            (Some(rule), Some(id)) => write!(f, " ({rule}; audit {id})"),
+            (Some(rule), None) => write!(f, " ({rule})"),
+            (None, Some(id)) => write!(f, " (audit {id})"),
+            (None, None) => Ok(()),
         }
     }
 }

@@ -11,8 +11,10 @@ use super::{
     audit::Refused,
     author::Author,
     decision::{Denial, Operation, Stage},
+    explain::{Explanation, Subject},
     identity::Identity,
     live::Presence,
+    metrics::Tally,
     permit::{Deliver, Delivery, Permit, Publish, Subscribe},
     policy::Policy,
 };
@@ -55,6 +57,7 @@ pub struct Gate {
     receive: AHashMap<Arc<str>, Result<(), Denial>>,
     last_received: Option<Arc<str>>,
     author: Option<Author>,
+    tally: Tally,
 }
 
 impl Gate {
@@ -71,6 +74,7 @@ impl Gate {
             receive: AHashMap::default(),
             last_received: None,
             author: None,
+            tally: Tally::default(),
         };
         gate.refresh();
         gate
@@ -81,9 +85,14 @@ impl Gate {
         &self.identity
     }
 
-    /// How the client stands, after any change since the last call. To be called when the bell rang.
+    /// How the client stands, after any change since the last call. To be called when the bell rang; whoever asked
+    /// why is answered as well.
     pub fn review(&mut self) -> Standing {
         self.refresh();
+        for inquiry in self.presence.watch.inquiries() {
+            // Whoever asked may have given up.
+            let _ = inquiry.reply.try_send(self.explain(inquiry.access, &inquiry.topic));
+        }
         match &self.standing {
             Standing::Ended(denial) => Standing::Ended(denial.clone()),
             _ => std::mem::replace(&mut self.standing, Standing::Same),
@@ -108,18 +117,20 @@ impl Gate {
         self.refresh();
         let (slot, topic, denial) = self.publish_verdict(topic);
         if let Some(denial) = denial {
-            self.record(Operation::Publish, &topic, &denial);
-            return Err(denial);
+            return Err(self.record(Operation::Publish, &topic, denial));
         }
+        self.tally.permit(Operation::Publish);
         let message = make(&topic);
         Ok(Permit::new(Publish { topic, slot, message }))
     }
 
     fn publish_verdict(&mut self, topic: &str) -> (usize, Arc<str>, Option<Denial>) {
         if let Some(&slot) = self.publish.get(topic) {
+            self.tally.hits += 1;
             let Verdict { topic, denial } = &self.verdicts[slot];
             return (slot, topic.clone(), denial.clone());
         }
+        self.tally.misses += 1;
         let denial = self.may_publish(topic).err();
         let topic: Arc<str> = topic.into();
         if topic.len() > LONGEST {
@@ -139,9 +150,9 @@ impl Gate {
     pub fn will<M>(&mut self, topic: &str, message: M) -> Result<Permit<'_, Publish<M>>, Denial> {
         self.refresh();
         if let Err(denial) = self.may_publish(topic) {
-            self.record(Operation::Will, topic, &denial);
-            return Err(denial);
+            return Err(self.record(Operation::Will, topic, denial));
         }
+        self.tally.permit(Operation::Will);
         Ok(Permit::new(Publish { topic: topic.into(), slot: usize::MAX, message }))
     }
 
@@ -157,11 +168,11 @@ impl Gate {
             _ => self.rights.on_filter(filter, self.policy.settings().subscribe).map(drop),
         };
         match verdict {
-            Ok(()) => Ok(Permit::new(Subscribe { filter: filter.clone(), subscription })),
-            Err(denial) => {
-                self.record(Operation::Subscribe, filter.as_str(), &denial);
-                Err(denial)
+            Ok(()) => {
+                self.tally.permit(Operation::Subscribe);
+                Ok(Permit::new(Subscribe { filter: filter.clone(), subscription }))
             }
+            Err(denial) => Err(self.record(Operation::Subscribe, filter.as_str(), denial)),
         }
     }
 
@@ -174,14 +185,17 @@ impl Gate {
             None => Ok(()),
         };
         if asked.is_ok() && self.last_received.as_ref().is_some_and(|last| Arc::ptr_eq(last, topic)) {
+            self.tally.hits += 1;
+            self.tally.permit(Operation::Receive);
             return Ok(Permit::new(Deliver { message }));
         }
         match asked.and_then(|()| self.may_receive(topic)) {
             Err(denial) => {
-                self.record(Operation::Receive, topic, &denial);
+                let denial = self.record(Operation::Receive, topic, denial);
                 Err((denial, message))
             }
             Ok(()) => {
+                self.tally.permit(Operation::Receive);
                 self.last_received = Some(topic.clone());
                 Ok(Permit::new(Deliver { message }))
             }
@@ -190,8 +204,10 @@ impl Gate {
 
     fn may_receive(&mut self, topic: &Arc<str>) -> Result<(), Denial> {
         if let Some(verdict) = self.receive.get(&**topic) {
+            self.tally.hits += 1;
             return verdict.clone();
         }
+        self.tally.misses += 1;
         let verdict = match &self.standing {
             Standing::Ended(denial) => Err(denial.clone()),
             _ => self.rights.on_topic(Access::RECEIVE, topic).map(drop),
@@ -206,7 +222,7 @@ impl Gate {
     }
 
     fn may_still_publish(&mut self, identity: &Arc<Identity>, topic: &str) -> Result<(), Denial> {
-        if !self.policy.settings().check_retained_source {
+        if !self.policy.settings().check_retained_source || self.policy.is_own(identity) {
             return Ok(());
         }
         let book = self.policy.book();
@@ -252,18 +268,57 @@ impl Gate {
             (None, _) => self.standing = Standing::Changed,
             (Some(why), _) => {
                 let denial = Denial::not_authorized(Stage::Login, None, why);
-                self.record(Operation::Connect, "", &denial);
+                let denial = self.record(Operation::Connect, "", denial);
                 self.standing = Standing::Ended(denial);
             }
         }
     }
 
-    fn record(&self, operation: Operation, topic: &str, denial: &Denial) {
+    /// Adds what this gate counted to the totals; to be called once in a while.
+    pub fn tell_tally(&mut self) {
+        self.policy.metrics().add(&mut self.tally);
+    }
+
+    /// Answers as every question is answered, and says how.
+    fn explain(&self, access: Access, topic: &str) -> Explanation {
+        let Identity { client_id, user, address, listener, credential } = &*self.identity;
+        let login = match (&self.standing, credential) {
+            (Standing::Ended(denial), _) => Err(denial.clone()),
+            (_, Some(_)) => Ok("logged in with a password".to_owned()),
+            (_, None) => Ok("without a login".to_owned()),
+        };
+        let subject = Subject {
+            listener: Some(format!("by listener {listener:?} from {address}")),
+            login,
+            rights: &self.rights,
+            subscribe: self.policy.settings().subscribe,
+        };
+        let cache = |operation| {
+            let remembered = match operation {
+                Operation::Publish => self.publish.contains_key(topic),
+                Operation::Receive => self.receive.contains_key(topic),
+                _ => return Some("never remembered"),
+            };
+            Some(if remembered { "remembered" } else { "not remembered" })
+        };
+        self.policy.explain_subject(&subject, user, client_id, access, topic, cache)
+    }
+
+    /// Puts a no on record; what the client is told names the record.
+    fn record(&self, operation: Operation, topic: &str, denial: Denial) -> Denial {
         let who = Refused {
             client: &self.identity.client_id,
             user: &self.identity.user,
             address: self.identity.address,
         };
-        self.policy.audit().refused(who, operation, topic, denial, Instant::now());
+        self.policy.metrics().deny(operation, denial.stage);
+        let audit = self.policy.audit().refused(who, operation, topic, &denial, Instant::now());
+        Denial { audit, ..denial }
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.tell_tally();
     }
 }

@@ -2,12 +2,15 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use ahash::AHashMap;
 use atomic_waker::AtomicWaker;
 use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use super::{acl::Access, explain::Explanation};
 
 /// What one live session looks at before every question: a number that is raised when its rights may have
 /// changed.
@@ -15,6 +18,17 @@ use parking_lot::Mutex;
 pub(super) struct Watch {
     epoch: AtomicU64,
     bell: Arc<AtomicWaker>,
+    /// Whether `inquiries` holds any.
+    asked: AtomicBool,
+    inquiries: Mutex<Vec<Inquiry>>,
+}
+
+/// Somebody wants to know why, from the gate itself.
+#[derive(Clone, Debug)]
+pub(super) struct Inquiry {
+    pub access: Access,
+    pub topic: Arc<str>,
+    pub reply: mpsc::Sender<Explanation>,
 }
 
 impl Watch {
@@ -22,10 +36,28 @@ impl Watch {
     pub fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
     }
+
+    /// The inquiries to be answered; one relaxed load when there are none.
+    pub fn inquiries(&self) -> Vec<Inquiry> {
+        if !self.asked.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let mut inquiries = self.inquiries.lock();
+        self.asked.store(false, Ordering::Relaxed);
+        std::mem::take(&mut *inquiries)
+    }
+
+    fn ask(&self, inquiry: Inquiry) {
+        let mut inquiries = self.inquiries.lock();
+        inquiries.push(inquiry);
+        self.asked.store(true, Ordering::Relaxed);
+        drop(inquiries);
+        self.bell.wake();
+    }
 }
 
-/// A user name and the watch of one of its sessions.
-type Present = (Arc<str>, Arc<Watch>);
+/// One session: user name, client identifier, watch.
+type Present = (Arc<str>, Arc<str>, Arc<Watch>);
 
 /// Everyone who is connected.
 #[derive(Debug, Default)]
@@ -35,11 +67,16 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// Registers a session of `user`, whose task is woken by `bell` after each change.
-    pub fn enter(self: &Arc<Self>, user: Arc<str>, bell: Arc<AtomicWaker>) -> Presence {
-        let watch = Arc::new(Watch { epoch: AtomicU64::new(0), bell });
+    /// Registers a session of `user` and `client_id`, whose task is woken by `bell` after each change.
+    pub fn enter(self: &Arc<Self>, user: Arc<str>, client_id: Arc<str>, bell: Arc<AtomicWaker>) -> Presence {
+        let watch = Arc::new(Watch {
+            epoch: AtomicU64::new(0),
+            bell,
+            asked: AtomicBool::new(false),
+            inquiries: Mutex::default(),
+        });
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        self.sessions.lock().insert(id, (user, watch.clone()));
+        self.sessions.lock().insert(id, (user, client_id, watch.clone()));
         Presence { live: self.clone(), id, watch }
     }
 
@@ -47,7 +84,7 @@ impl Live {
     /// about once.
     pub fn raise(&self, concerns: impl Fn(&str) -> bool) {
         let mut answers: AHashMap<Arc<str>, bool> = AHashMap::default();
-        for (user, watch) in self.sessions.lock().values() {
+        for (user, _, watch) in self.sessions.lock().values() {
             let concerned = match answers.get(user) {
                 Some(answer) => *answer,
                 None => *answers.entry(user.clone()).or_insert_with(|| concerns(user)),
@@ -57,6 +94,15 @@ impl Live {
                 watch.bell.wake();
             }
         }
+    }
+}
+
+impl Live {
+    /// Puts `inquiry` to every gate of `client_id` (two during a takeover); whether there is one.
+    pub fn ask(&self, client_id: &str, inquiry: &Inquiry) -> bool {
+        let sessions = self.sessions.lock();
+        let asked = sessions.values().filter(|(_, client, _)| **client == *client_id);
+        asked.map(|(_, _, watch)| watch.ask(inquiry.clone())).count() > 0
     }
 }
 
@@ -81,8 +127,8 @@ mod tests {
     #[test]
     fn only_the_sessions_concerned_are_raised_and_a_gone_one_is_forgotten() {
         let live = Arc::new(Live::default());
-        let ann = live.enter("ann".into(), Arc::default());
-        let bob = live.enter("bob".into(), Arc::default());
+        let ann = live.enter("ann".into(), "a".into(), Arc::default());
+        let bob = live.enter("bob".into(), "b".into(), Arc::default());
         live.raise(|user| user == "ann");
         assert_eq!((ann.watch.epoch(), bob.watch.epoch()), (1, 0));
         drop(ann);

@@ -11,16 +11,22 @@ mod audit;
 pub mod auth;
 mod author;
 mod decision;
+mod explain;
 mod gate;
 mod identity;
 mod live;
+mod metrics;
 mod permit;
 #[expect(clippy::module_inception, reason = "a file is named for its main type")]
 mod policy;
+mod voice;
 
-pub use audit::Audit;
+pub use audit::{Audit, AuditId};
 pub use decision::{Denial, Operation, Stage};
+pub use explain::{Answer, Explanation, Judged, Verdict};
 pub use gate::{Gate, Standing};
 pub use identity::Identity;
+pub use metrics::{Spread, Verdicts};
 pub use permit::{Deliver, Delivery, Permit, Publish, Subscribe};
 pub use policy::{Applicant, Policy, Secret, Settings};
+pub use voice::{NotReserved, Voice};

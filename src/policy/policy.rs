@@ -17,6 +17,8 @@ use super::{
     gate::Gate,
     identity::Identity,
     live::Live,
+    metrics::{Metrics, Verdicts},
+    voice::Voice,
 };
 
 /// How often the store is asked whether anything changed. A change is obeyed within a second, the reading of
@@ -83,25 +85,41 @@ pub struct Policy {
     book: ArcSwap<Book>,
     live: Arc<Live>,
     audit: Audit,
+    metrics: Arc<Metrics>,
     login: Login,
+    /// Who the gateway's own messages are by.
+    own: Arc<Identity>,
     /// Held while a book is read and put in force, so that an older one never replaces a newer one.
     reloading: Mutex<()>,
 }
 
 impl Policy {
-    /// Reads accounts and rules. Blocks.
+    /// Reads accounts and rules, for a gateway that itself says nothing. Blocks.
     pub fn open(store: Arc<dyn AccountStore>, settings: Settings) -> Result<Arc<Self>, AccountError> {
+        Ok(Self::open_with_voice(store, settings)?.0)
+    }
+
+    /// Reads accounts and rules; with the policy comes its one [`Voice`]. Blocks.
+    pub fn open_with_voice(
+        store: Arc<dyn AccountStore>,
+        settings: Settings,
+    ) -> Result<(Arc<Self>, Voice), AccountError> {
         let book = read(&*store, &settings)?;
-        let login = Login::new(store, settings.upgrade_passwords, settings.remember_logins)
+        let metrics = Arc::new(Metrics::default());
+        let login = Login::new(store, settings.upgrade_passwords, settings.remember_logins, metrics.clone())
             .map_err(|error| AccountError { what: format!("no random numbers: {error}") })?;
-        Ok(Arc::new(Policy {
+        let voice = Voice::new();
+        let policy = Policy {
             book: ArcSwap::from_pointee(book),
             live: Arc::default(),
             audit: Audit::default(),
+            metrics,
             login,
+            own: voice.identity().clone(),
             reloading: Mutex::default(),
             settings,
-        }))
+        };
+        Ok((Arc::new(policy), voice))
     }
 
     pub(super) fn settings(&self) -> &Settings {
@@ -110,6 +128,24 @@ impl Policy {
 
     pub(super) fn audit(&self) -> &Audit {
         &self.audit
+    }
+
+    pub(super) fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// What was counted since the start.
+    pub fn verdicts(&self) -> Verdicts {
+        self.metrics.get()
+    }
+
+    /// Whether this is the gateway itself.
+    pub(super) fn is_own(&self, identity: &Arc<Identity>) -> bool {
+        Arc::ptr_eq(&self.own, identity)
     }
 
     pub(super) fn book(&self) -> Arc<Book> {
@@ -162,9 +198,11 @@ impl Policy {
         applicant: Applicant,
         bell: Arc<AtomicWaker>,
     ) -> Result<Gate, Denial> {
-        let refused = |user: &str, denial: Denial| {
+        let refused = |user: &str, mut denial: Denial| {
+            self.metrics.deny(Operation::Connect, denial.stage);
             let who = Refused { client: &applicant.client_id, user, address: applicant.address };
-            self.audit.refused(who, Operation::Connect, "", &denial, std::time::Instant::now());
+            denial.audit =
+                self.audit.refused(who, Operation::Connect, "", &denial, std::time::Instant::now());
             denial
         };
         let user: Arc<str> = match (&applicant.username, &applicant.password, &applicant.anonymous) {
@@ -176,7 +214,7 @@ impl Policy {
             }
         };
         // Registered before the book is read: a change in between is then seen by the gate.
-        let presence = self.live.enter(user.clone(), bell);
+        let presence = self.live.enter(user.clone(), applicant.client_id.clone(), bell);
         let credential = match &applicant.username {
             Some(_) => {
                 let password = applicant.password.as_ref();
@@ -201,7 +239,10 @@ impl Policy {
         // What changed while the password was being verified counts.
         let mut gate = Gate::new(self.clone(), Arc::new(identity), presence);
         match gate.ended() {
-            None => Ok(gate),
+            None => {
+                self.metrics.permit(Operation::Connect);
+                Ok(gate)
+            }
             Some(denial) => Err(denial),
         }
     }
@@ -215,7 +256,13 @@ impl Policy {
         code: ReasonCode,
         reason: &str,
     ) {
-        let denial = Denial { stage: Stage::Listener, rule: Some(reason.into()), reason: code.text(), code };
+        let denial = Denial {
+            stage: Stage::Listener,
+            rule: Some(reason.into()),
+            reason: code.text(),
+            code,
+            audit: None,
+        };
         let who = Refused { client, user, address };
         self.audit.refused(who, Operation::Connect, "", &denial, std::time::Instant::now());
     }
@@ -227,7 +274,7 @@ impl Policy {
 
     /// A gate for a client that is gone but whose delayed will is to be published.
     pub fn gate_of(self: &Arc<Self>, identity: &Arc<Identity>) -> Gate {
-        let presence = self.live.enter(identity.user.clone(), Arc::default());
+        let presence = self.live.enter(identity.user.clone(), identity.client_id.clone(), Arc::default());
         Gate::new(self.clone(), identity.clone(), presence)
     }
 }

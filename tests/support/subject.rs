@@ -79,6 +79,7 @@ pub struct Settings {
     limits: Vec<(String, u64)>,
     sections: String,
     listener: String,
+    gateway: String,
     nobody: bool,
 }
 
@@ -98,6 +99,12 @@ impl Settings {
     /// The listener's lines after name and address; default `anonymous = "guest"` (Latchgate only).
     pub fn listener(mut self, toml: &str) -> Self {
         self.listener = toml.into();
+        self
+    }
+
+    /// Lines of `[gateway]` (Latchgate only).
+    pub fn gateway(mut self, toml: &str) -> Self {
+        self.gateway = toml.into();
         self
     }
 
@@ -132,8 +139,9 @@ impl Settings {
     fn toml(&self, port: u16) -> String {
         let listener = if self.listener.is_empty() { "anonymous = \"guest\"" } else { &self.listener };
         let mut text = format!(
-            "[gateway]\nstate = \"state\"\n\n[[listener]]\nname = \"plain\"\naddress = \"127.0.0.1:{port}\"\n\
-             {listener}\n\n[limits]\n"
+            "[gateway]\nstate = \"state\"\n{}\n\n[[listener]]\nname = \"plain\"\naddress = \"127.0.0.1:{port}\"\n\
+             {listener}\n\n[limits]\n",
+            self.gateway
         );
         for (key, value) in &self.limits {
             writeln!(text, "{key} = {value}").expect("a string grows");

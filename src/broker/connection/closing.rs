@@ -41,7 +41,7 @@ where
         self.publisher.wake();
         self.say_goodbye(&end);
         self.put_away(&end);
-        let Connection { mut writer, mut stream, session, gate, seated, .. } = self;
+        let Connection { broker, mut writer, mut stream, session, gate, seated, .. } = self;
         // The next connection of this client need not wait for our last words.
         drop((session, gate));
         let _ = tokio::time::timeout(LAST_WORDS, async {
@@ -49,6 +49,7 @@ where
             stream.shutdown().await
         })
         .await;
+        broker.counters.sent.add(&mut writer.take_sent());
         drop(seated);
         if !matches!(end, End::Client { .. } | End::Lost(_)) {
             linger(&mut stream).await;

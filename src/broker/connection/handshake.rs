@@ -18,6 +18,7 @@ use crate::broker::{
     message::Candidate,
     registry::{Bounds, ClaimError, Seat},
     router::Publisher,
+    traffic::Traffic,
     will::Will,
 };
 use crate::mqtt::{
@@ -89,6 +90,7 @@ where
             Ok(request) => request,
             Err(refusal) => return Some(Err(refusal)),
         };
+        broker.counters.connects.fetch_add(1, Ordering::Relaxed);
         let version = request.version;
         who = (request.client_id.clone(), request.username.clone().unwrap_or_default());
         let entering = enter(broker, request, input, address, listener, anonymous, &limits);
@@ -286,7 +288,12 @@ async fn enter(
     session.incoming.connected();
     claim.seat.outbox.set_state(true, expiry > 0);
     let keep_alive = keep_alive(request.keep_alive, limits.keep_alive);
-    let mut writer = Writer { output: Output::default(), version, max_packet: request.max_packet };
+    let mut writer = Writer {
+        output: Output::default(),
+        version,
+        max_packet: request.max_packet,
+        sent: Default::default(),
+    };
     let properties = connack_properties(
         limits,
         assigned.then_some(&*client_id),
@@ -381,6 +388,7 @@ impl Seated {
             broker.counters.drop_one(Dropped::Connections);
             return None;
         }
+        broker.counters.most_connected.fetch_max(before + 1, Ordering::Relaxed);
         Some(seated)
     }
 }
@@ -438,6 +446,8 @@ impl Admitted {
             owed: Default::default(),
             pressure: None,
             unacknowledged: 0,
+            // CONNECT
+            received: Traffic { packets: 1, ..Traffic::default() },
             timer_polled: false,
             timer: Box::pin(tokio::time::sleep_until((now + wait).into())),
             last_packet: now,

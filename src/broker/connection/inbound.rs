@@ -74,7 +74,7 @@ where
     }
 
     fn on_publish(&mut self, publish: Publish<'_>) -> Result<(), End> {
-        self.broker.counters.received.fetch_add(1, Ordering::Relaxed);
+        self.received.publish(publish.payload.len());
         if !self.limits.admits_topic(publish.topic) {
             return self.refuse_topic(&publish);
         }

@@ -22,6 +22,8 @@ thread_local! {
 #[derive(Debug, Default)]
 pub(super) struct Input {
     bytes: Vec<u8>,
+    /// Bytes read since somebody took the number.
+    pub received: u64,
 }
 
 impl Input {
@@ -70,7 +72,10 @@ impl Input {
         buffer.reserve(CHUNK.max(buffer.len()));
         let outcome = poll_read_buf(Pin::new(stream), cx, &mut buffer);
         match outcome {
-            Poll::Ready(Ok(_)) => self.bytes = buffer,
+            Poll::Ready(Ok(count)) => {
+                self.bytes = buffer;
+                self.received += count as u64;
+            }
             Poll::Ready(Err(_)) | Poll::Pending => self.keep(buffer, 0),
         }
         outcome

@@ -18,7 +18,7 @@ use std::{
     collections::VecDeque,
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -34,7 +34,7 @@ use crate::session::{Aliases, Session};
 use self::{handshake::Seated, input::Input, writer::Writer};
 use super::{
     backlog::Backlog, broker::Broker, budget::Share, journal::Ticket, message::Candidate, outbox::Outbox,
-    registry::Seat, router::Publisher, will::Will,
+    registry::Seat, router::Publisher, traffic::Traffic, will::Will,
 };
 
 pub use limits::Limits;
@@ -146,6 +146,8 @@ struct Connection<S> {
     pressure: Option<Pressure>,
     /// QoS 1 messages whose PUBACK is owed: they count against our receive maximum.
     unacknowledged: usize,
+    /// What came since it was told last; bytes are counted by `input`.
+    received: Traffic,
     timer: Pin<Box<Sleep>>,
     timer_polled: bool,
     last_packet: Instant,
@@ -160,6 +162,7 @@ pub async fn serve<S>(broker: Arc<Broker>, mut stream: S, door: Door)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
+    broker.counters.sockets.fetch_add(1, Ordering::Relaxed);
     let Some(admitted) = handshake::handshake(&broker, &mut stream, door).await else { return };
     let mut connection = admitted.into_connection(broker, stream);
     let end = std::future::poll_fn(|cx| connection.poll_turn(cx)).await;

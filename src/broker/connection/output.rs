@@ -52,6 +52,8 @@ pub(super) struct Output {
     written: usize,
     len: usize,
     flushed: bool,
+    /// Bytes written since somebody took the number.
+    pub sent: u64,
 }
 
 impl Output {
@@ -125,6 +127,7 @@ impl Output {
 
     fn advance(&mut self, count: usize) {
         self.written += count;
+        self.sent += count as u64;
         while let Some(first) = self.pieces.front() {
             let length = first.bytes().len();
             if self.written < length {

@@ -65,10 +65,20 @@ where
         self.now = clock::now();
         self.bell.register(cx.waker());
         self.seat.outbox.bell.register(cx.waker());
-        match self.turn_once(cx) {
+        let outcome = self.turn_once(cx);
+        self.tell_traffic();
+        match outcome {
             Ok(()) => Poll::Pending,
             Err(end) => Poll::Ready(end),
         }
+    }
+
+    /// Adds what this connection counted to the totals.
+    fn tell_traffic(&mut self) {
+        self.gate.tell_tally();
+        self.received.bytes = std::mem::take(&mut self.input.received);
+        self.broker.counters.received.add(&mut self.received);
+        self.broker.counters.sent.add(&mut self.writer.take_sent());
     }
 
     fn turn_once(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
@@ -215,6 +225,7 @@ where
                 Ok(None) => break,
                 Ok(Some((packet, length))) => {
                     used += length;
+                    self.received.packets += 1;
                     outcome = self.handle(packet).map(|()| Handled::All);
                 }
                 Err(error) => outcome = Err(error.into()),
@@ -251,14 +262,6 @@ where
 
     /// Asks the gate for everything that can be sent now, and encodes what it permits.
     pub(super) fn deliver(&mut self) {
-        let mut delivered = 0;
-        self.deliver_counting(&mut delivered);
-        if delivered > 0 {
-            self.broker.counters.delivered.fetch_add(delivered, Ordering::Relaxed);
-        }
-    }
-
-    fn deliver_counting(&mut self, delivered: &mut u64) {
         let now = self.now;
         while self.writer.output.len() < HIGH {
             if self.resend(now) {
@@ -284,7 +287,7 @@ where
             }
             match self.gate.deliver(candidate) {
                 Ok(permit) => match self.writer.deliver(permit, &mut self.session.outgoing, now) {
-                    Ok(()) => *delivered += 1,
+                    Ok(()) => {}
                     Err(TooLarge(candidate)) => self.lose(&candidate, Dropped::TooLarge),
                 },
                 Err((_denial, candidate)) => {
@@ -309,10 +312,7 @@ where
         // The rights of now decide, and a message that may not be delivered any more is forgotten.
         let (candidate, reason) = match self.gate.deliver(candidate) {
             Ok(permit) => match self.writer.redeliver(id, permit, now) {
-                Ok(()) => {
-                    self.broker.counters.delivered.fetch_add(1, Ordering::Relaxed);
-                    return true;
-                }
+                Ok(()) => return true,
                 Err(TooLarge(candidate)) => (candidate, Dropped::TooLarge),
             },
             // Also if it came by a share group: this member may have had it already.

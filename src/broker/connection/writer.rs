@@ -9,7 +9,10 @@ use crate::mqtt::{
 use crate::policy::{Deliver, Permit};
 use crate::session::Outgoing;
 
-use crate::broker::message::{Candidate, Message};
+use crate::broker::{
+    message::{Candidate, Message},
+    traffic::Traffic,
+};
 
 use super::output::Output;
 
@@ -24,6 +27,8 @@ pub(super) struct Writer {
     pub version: Version,
     /// The client's maximum packet size in bytes [MQTT-3.1.2-24].
     pub max_packet: usize,
+    /// What was encoded since it was told last; bytes are counted by `output`.
+    pub sent: Traffic,
 }
 
 impl Writer {
@@ -70,15 +75,24 @@ impl Writer {
         Ok(())
     }
 
+    /// What was sent since the last call.
+    pub fn take_sent(&mut self) -> Traffic {
+        let sent = std::mem::take(&mut self.sent);
+        Traffic { bytes: std::mem::take(&mut self.output.sent), ..sent }
+    }
+
     fn publish(&mut self, head: &Head, message: &std::sync::Arc<Message>) {
         head.parts(message).encode(self.output.tail());
         self.output.payload(message);
+        self.sent.packets += 1;
+        self.sent.publish(message.payload.len());
     }
 
     /// Writes any other packet. One that is too large for the client loses its properties, which hold only
     /// explanations [MQTT-3.4.2-2].
     pub fn packet(&mut self, packet: &Packet<'_>) {
         encode_within(packet, self.version, self.max_packet, self.output.tail());
+        self.sent.packets += 1;
     }
 
     /// What [`Writer::packet`] would write.
@@ -88,9 +102,10 @@ impl Writer {
         bytes
     }
 
-    /// Writes bytes that are packets already.
+    /// Writes bytes that are one packet already.
     pub fn encoded(&mut self, bytes: &[u8]) {
         self.output.tail().extend_from_slice(bytes);
+        self.sent.packets += 1;
     }
 }
 

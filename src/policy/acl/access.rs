@@ -23,6 +23,16 @@ impl Access {
         self.0 & other.0 == other.0
     }
 
+    /// The single operations in it that can be asked about `topic`: a filter can be subscribed to, but no message
+    /// comes on it.
+    pub fn operations(self, topic: &str) -> Vec<Access> {
+        let receivable = self == Access::RECEIVE || !topic.contains(['+', '#']);
+        [Access::PUBLISH, Access::SUBSCRIBE, Access::RECEIVE]
+            .into_iter()
+            .filter(|one| self.includes(*one) && (*one != Access::RECEIVE || receivable))
+            .collect()
+    }
+
     /// The bits as stored: 1 publish, 2 subscribe, 4 receive.
     pub fn bits(self) -> u8 {
         self.0

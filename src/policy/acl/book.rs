@@ -5,11 +5,12 @@ use std::sync::Arc;
 use ahash::AHashMap;
 use glob::Pattern;
 
-use crate::mqtt::TopicFilter;
 use crate::policy::accounts::{Accounts, Subject};
 use crate::policy::decision::{Denial, Operation, Stage};
 
-use super::{Access, Rights, RuleSet, SubscribeRule, reserved};
+use crate::policy::explain::operation_of;
+
+use super::{Access, Rights, RuleSet, SubscribeRule};
 
 /// What the book keeps of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +22,8 @@ pub struct Account {
     /// Whether it may log in.
     pub enabled: bool,
     superuser: bool,
-    roles: Vec<String>,
+    /// Names of its roles.
+    pub roles: Vec<String>,
 }
 
 /// Accounts and rules.
@@ -138,28 +140,12 @@ impl Book {
         how: SubscribeRule,
     ) -> Result<Arc<str>, (Operation, Denial)> {
         let rights = self.rights(user, client_id);
-        let is_filter = topic.contains(['+', '#']);
-        let no = |reason| Denial::not_authorized(Stage::Allow, None, reason);
         let mut answer = None;
-        if access.includes(Access::PUBLISH) {
-            let verdict = match reserved(topic) {
-                true => {
-                    Err(Denial::not_authorized(Stage::Reserved, None, "only the gateway publishes there"))
-                }
-                false if is_filter => Err(no("a topic filter cannot be published to")),
-                false => rights.on_topic(Access::PUBLISH, topic),
-            };
-            answer = Some(verdict.map_err(|denial| (Operation::Publish, denial))?);
+        for operation in access.operations(topic) {
+            answer =
+                Some(rights.on(operation, topic, how).map_err(|denial| (operation_of(operation), denial))?);
         }
-        if access.includes(Access::SUBSCRIBE) {
-            let filter = TopicFilter::new(topic).map_err(|_| no("not a valid topic filter"));
-            let verdict = filter.and_then(|filter| rights.on_filter(&filter, how));
-            answer = Some(verdict.map_err(|denial| (Operation::Subscribe, denial))?);
-        }
-        if access.includes(Access::RECEIVE) && !is_filter {
-            let verdict = rights.on_topic(Access::RECEIVE, topic);
-            answer = Some(verdict.map_err(|denial| (Operation::Receive, denial))?);
-        }
-        answer.ok_or_else(|| (Operation::Receive, no("a topic filter cannot be received")))
+        let nothing = || Denial::not_authorized(Stage::Allow, None, "nothing was asked");
+        answer.ok_or_else(|| (Operation::Receive, nothing()))
     }
 }

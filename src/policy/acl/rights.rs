@@ -44,6 +44,22 @@ impl Rights {
         self.decide(Access::SUBSCRIBE, |rule| rule.filter.covers(filter), allowed)
     }
 
+    /// May the one operation of `access` be done on `topic`, a name or, for subscribing, a filter?
+    pub fn on(&self, access: Access, topic: &str, how: SubscribeRule) -> Result<Arc<str>, Denial> {
+        let no = |stage, reason| Err(Denial::not_authorized(stage, None, reason));
+        match access {
+            Access::PUBLISH if reserved(topic) => no(Stage::Reserved, "only the gateway publishes there"),
+            Access::SUBSCRIBE => match TopicFilter::new(topic) {
+                Ok(filter) => self.on_filter(&filter, how),
+                Err(_) => no(Stage::Allow, "not a valid topic filter"),
+            },
+            Access::RECEIVE if topic.contains(['+', '#']) => {
+                no(Stage::Allow, "a topic filter cannot be received")
+            }
+            _ => self.on_topic(access, topic),
+        }
+    }
+
     fn decide(
         &self,
         access: Access,

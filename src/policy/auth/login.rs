@@ -1,7 +1,7 @@
 //! Logging in with a user name and a password.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -13,6 +13,7 @@ use crate::policy::{
     accounts::AccountStore,
     acl::Book,
     decision::{Denial, Stage},
+    metrics::Metrics,
     policy::Secret,
 };
 
@@ -25,6 +26,7 @@ use super::{
 pub(in crate::policy) struct Login {
     store: Arc<dyn AccountStore>,
     upgrade: bool,
+    metrics: Arc<Metrics>,
     memory: Arc<LoginMemory>,
     /// How many passwords are hashed at a time: one core stays free for traffic.
     hashing: Arc<Semaphore>,
@@ -43,11 +45,13 @@ impl Login {
         store: Arc<dyn AccountStore>,
         upgrade: bool,
         remember: Duration,
+        metrics: Arc<Metrics>,
     ) -> Result<Self, getrandom::Error> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Login {
             store,
             upgrade,
+            metrics,
             memory: Arc::new(LoginMemory::new(LoginMemory::DEFAULT_CAPACITY, remember)?),
             hashing: Arc::new(Semaphore::new(cores.saturating_sub(1).max(1))),
             decoy: ArcSwap::from_pointee(None),
@@ -71,6 +75,7 @@ impl Login {
             rule: None,
             reason: "bad user name or password",
             code: ReasonCode::BadUserNameOrPassword,
+            audit: None,
         };
         let Some(Secret(password)) = password else { return Err(wrong()) };
         let account = book.load().account(user).cloned();
@@ -87,7 +92,11 @@ impl Login {
 
     async fn is_right(&self, user: &str, stored: Option<Arc<str>>, password: &[u8]) -> bool {
         let recalled = || {
-            stored.as_deref().is_some_and(|stored| self.memory.recall(user, stored, password, Instant::now()))
+            let recalled = stored
+                .as_deref()
+                .is_some_and(|stored| self.memory.recall(user, stored, password, Instant::now()));
+            self.metrics.remembered.fetch_add(recalled.into(), Relaxed);
+            recalled
         };
         if recalled() {
             return true;
@@ -100,9 +109,15 @@ impl Login {
         let (user, password) = (user.to_owned(), password.to_vec());
         let (store, memory, upgrade) = (self.store.clone(), self.memory.clone(), self.upgrade);
         let decoy = self.decoy.load_full();
+        let metrics = self.metrics.clone();
         let verify = move || {
             let _permit = permit;
-            let Some(stored) = stored else { return (false, Some(busy_work(&decoy, &password))) };
+            let began = Instant::now();
+            let Some(stored) = stored else {
+                let decoy = busy_work(&decoy, &password);
+                metrics.passwords.add(began.elapsed());
+                return (false, Some(decoy));
+            };
             let parsed = match StoredPassword::parse(&stored) {
                 Ok(parsed) => parsed,
                 Err(error) => {
@@ -110,7 +125,9 @@ impl Login {
                     return (false, None);
                 }
             };
-            if !parsed.verify(&password) {
+            let right = parsed.verify(&password);
+            metrics.passwords.add(began.elapsed());
+            if !right {
                 return (false, None);
             }
             memory.remember(&user, &stored, &password, Instant::now());

@@ -1,0 +1,181 @@
+//! What monitoring reads: OpenMetrics text, made from a snapshot at each scrape. No label names a client.
+
+use std::fmt;
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text},
+    metrics::MetricType,
+    registry::Registry,
+};
+
+use crate::{
+    broker::{Dropped, Snapshot},
+    policy::{Spread, Verdicts},
+};
+
+/// The media type of [`text`].
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// All metrics as text.
+pub(super) fn text(broker: Snapshot, policy: Verdicts) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Scrape { broker, policy }));
+    let mut out = String::new();
+    text::encode(&mut out, &registry)?;
+    Ok(out)
+}
+
+#[derive(Debug)]
+struct Scrape {
+    broker: Snapshot,
+    policy: Verdicts,
+}
+
+/// Labels of one sample.
+type Labels<'a> = Vec<(&'static str, &'a str)>;
+
+impl Collector for Scrape {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut out = Writer { encoder };
+        broker(&self.broker, &mut out)?;
+        policy(&self.policy, &mut out)
+    }
+}
+
+fn broker(now: &Snapshot, out: &mut Writer<'_>) -> fmt::Result {
+    let info: Labels = vec![("version", env!("CARGO_PKG_VERSION"))];
+    out.info("latchgate_gateway_build", "The running executable", info)?;
+    out.gauge("latchgate_gateway_uptime_seconds", "Time since the start", now.uptime.as_secs())?;
+    out.gauge("latchgate_broker_connections", "Clients connected", now.connected)?;
+    let most = "The most clients that were connected at a time";
+    out.gauge("latchgate_broker_connections_maximum", most, now.most_connected)?;
+    out.gauge("latchgate_broker_sessions", "Sessions, connected or not", now.sessions)?;
+    let expired = "Sessions that ended because nobody came back in time";
+    out.counter("latchgate_broker_sessions_expired", expired, now.expired)?;
+    out.counter("latchgate_broker_sockets_accepted", "Sockets that were accepted", now.sockets)?;
+    out.counter("latchgate_broker_connects_received", "CONNECT packets that could be read", now.connects)?;
+    let received = "PUBLISH packets from clients";
+    out.counter("latchgate_broker_messages_received", received, now.received.publishes)?;
+    let delivered = "PUBLISH packets to clients, repetitions included";
+    out.counter("latchgate_broker_messages_delivered", delivered, now.sent.publishes)?;
+    out.counter("latchgate_broker_messages_refused", "Publishes that were refused", now.refused)?;
+    out.counter("latchgate_broker_packets_received", "MQTT packets from clients", now.received.packets)?;
+    out.counter("latchgate_broker_packets_sent", "MQTT packets to clients", now.sent.packets)?;
+    out.counter("latchgate_broker_received_bytes", "Bytes from clients", now.received.bytes)?;
+    out.counter("latchgate_broker_sent_bytes", "Bytes to clients", now.sent.bytes)?;
+    let payload = "Bytes of payload in PUBLISH packets from clients";
+    out.counter("latchgate_broker_payload_received_bytes", payload, now.received.payload)?;
+    let payload = "Bytes of payload in PUBLISH packets to clients";
+    out.counter("latchgate_broker_payload_sent_bytes", payload, now.sent.payload)?;
+
+    let is_connection = |reason| matches!(reason, Dropped::Connections | Dropped::Pending);
+    let dropped = |connections: bool| {
+        let of_kind = now.dropped.iter().filter(move |(reason, _)| is_connection(*reason) == connections);
+        of_kind.map(|(reason, count)| (vec![("reason", reason.name())], *count))
+    };
+    let why = "Messages that did not reach a subscriber";
+    out.counters("latchgate_broker_messages_dropped", why, dropped(false))?;
+    let why = "Connections that were not taken";
+    out.counters("latchgate_broker_connections_dropped", why, dropped(true))?;
+
+    let queued = "Messages in the queues of all sessions";
+    out.gauge("latchgate_broker_queued_messages", queued, now.queued.messages as u64)?;
+    let queued =
+        "About how many bytes the queued messages have, one that waits for several sessions once for each";
+    out.gauge("latchgate_broker_queued_bytes", queued, now.queued.bytes as u64)?;
+    let retained = "Retained messages of clients";
+    out.gauge("latchgate_broker_retained_messages", retained, now.retained.messages as u64)?;
+    out.gauge(
+        "latchgate_broker_retained_bytes",
+        "About how many bytes they take",
+        now.retained.bytes as u64,
+    )?;
+    out.gauge(
+        "latchgate_broker_subscriptions",
+        "Subscriptions, shared ones aside",
+        now.subscriptions as u64,
+    )?;
+    let shared = "Members of all share groups";
+    out.gauge("latchgate_broker_shared_subscriptions", shared, now.shared_subscriptions as u64)
+}
+
+fn policy(now: &Verdicts, out: &mut Writer<'_>) -> fmt::Result {
+    let permits: Vec<_> = now.permits.iter().map(|(operation, n)| (operation.to_string(), *n)).collect();
+    let permits = permits.iter().map(|(operation, n)| (vec![("operation", operation.as_str())], *n));
+    out.counters("latchgate_policy_permits", "Questions answered with yes", permits)?;
+    let denials: Vec<_> = now
+        .denials
+        .iter()
+        .map(|(operation, stage, count)| (operation.to_string(), stage.to_string(), *count))
+        .collect();
+    let denials = denials.iter().map(|(operation, stage, count)| {
+        (vec![("operation", operation.as_str()), ("stage", stage.as_str())], *count)
+    });
+    out.counters(
+        "latchgate_policy_denials",
+        "Questions answered with no, by the stage that decided",
+        denials,
+    )?;
+    let hits = "Publishes and deliveries judged from memory";
+    out.counter("latchgate_policy_cache_hits", hits, now.cache_hits)?;
+    let misses = "Publishes and deliveries for which the rules were looked through";
+    out.counter("latchgate_policy_cache_misses", misses, now.cache_misses)?;
+    let remembered = "Logins that were verified a short while ago, so that nothing was hashed";
+    out.counter("latchgate_policy_logins_remembered", remembered, now.remembered_logins)?;
+    let passwords = "Time to verify a password in full, right or wrong";
+    out.histogram("latchgate_policy_password_verification_seconds", passwords, &now.passwords)
+}
+
+/// Writes metrics one by one. Counters get their `_total` from the encoder.
+struct Writer<'a> {
+    encoder: DescriptorEncoder<'a>,
+}
+
+impl Writer<'_> {
+    fn metric(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: MetricType,
+        f: impl FnOnce(MetricEncoder<'_>) -> fmt::Result,
+    ) -> fmt::Result {
+        f(self.encoder.encode_descriptor(name, help, None, kind)?)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.metric(name, help, MetricType::Gauge, |mut metric| metric.encode_gauge(&value))
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.counters(name, help, std::iter::once((Vec::new(), value)))
+    }
+
+    fn counters<'l>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl Iterator<Item = (Labels<'l>, u64)>,
+    ) -> fmt::Result {
+        self.metric(name, help, MetricType::Counter, |mut metric| {
+            for (labels, value) in samples {
+                if labels.is_empty() {
+                    metric.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+                } else {
+                    metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn info(&mut self, name: &str, help: &str, labels: Labels<'_>) -> fmt::Result {
+        self.metric(name, help, MetricType::Info, |mut metric| metric.encode_info(&labels))
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, spread: &Spread) -> fmt::Result {
+        self.metric(name, help, MetricType::Histogram, |mut metric| {
+            metric.encode_histogram::<NoLabelSet>(spread.seconds, spread.count, &spread.classes, None)
+        })
+    }
+}

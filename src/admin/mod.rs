@@ -1,0 +1,72 @@
+//! What may an operator see and do while the gateway runs?
+//!
+//! This room owns the admin socket, the HTTP address for monitoring, and what is answered there: status, explanations,
+//! metrics. It reads snapshots; what changes something is a [`Command`] that the gateway obeys. It promises that whoever
+//! is not let at the socket by the file system can do nothing but read numbers, and only if the configuration says so.
+//! It must never decide what a client may do, and never name clients where everybody can read.
+
+mod metrics;
+mod routes;
+mod server;
+mod socket;
+
+use std::{net::SocketAddr, path::Path, sync::Arc};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{broker::Broker, policy::Policy};
+
+pub use routes::Question;
+pub use socket::{AdminSocket, SocketError, connect, path};
+
+/// What an operator can have done; obeyed by the gateway.
+#[derive(Debug)]
+pub enum Command {
+    /// Read accounts and rules again, and say how it went.
+    Reload(oneshot::Sender<Result<(), String>>),
+}
+
+/// What the answers are taken from.
+#[derive(Clone)]
+pub struct Admin {
+    /// Counts and queues.
+    pub broker: Arc<Broker>,
+    /// Verdicts and explanations.
+    pub policy: Arc<Policy>,
+    /// The gateway's id.
+    pub id: Arc<str>,
+    /// Name and address of every listener.
+    pub listening: Arc<[(String, SocketAddr)]>,
+    /// To the gateway.
+    pub commands: mpsc::Sender<Command>,
+}
+
+impl Admin {
+    /// Serves the admin socket for ever.
+    pub async fn serve_socket(self, socket: AdminSocket) {
+        server::serve(socket, routes::local(self)).await;
+    }
+
+    /// Serves `/metrics` and `/healthz` over TCP for ever.
+    pub async fn serve_http(self, listener: tokio::net::TcpListener) {
+        server::serve(listener, routes::monitoring(self)).await;
+    }
+}
+
+/// Opens the TCP address for monitoring. Must be called within a tokio runtime.
+///
+/// # Errors
+/// If the address cannot be listened on.
+pub fn listen(address: SocketAddr) -> Result<tokio::net::TcpListener, SocketError> {
+    let bind = || {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        tokio::net::TcpListener::from_std(listener)
+    };
+    bind().map_err(|source| SocketError::Address { address, source })
+}
+
+/// The socket's path in a state directory.
+fn in_directory(state: &Path) -> std::path::PathBuf {
+    state.join("admin.sock")
+}

@@ -1,0 +1,144 @@
+//! What is asked for and what is answered.
+
+use std::time::Duration;
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use crate::policy::{Explanation, acl::Access};
+
+use super::{Admin, Command, metrics};
+
+/// Largest body in bytes: a topic and two names of the greatest length MQTT knows, escaped.
+const LARGEST: usize = 2 * 1024 * 1024;
+/// How long a connected client's task may take to answer; it is asked between two packets.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Everything, for those whom the file system lets at the socket.
+pub(super) fn local(admin: Admin) -> Router {
+    let everything = Router::new()
+        .route("/status", get(status))
+        .route("/explain", post(explain))
+        .route("/reload", post(reload))
+        .layer(DefaultBodyLimit::max(LARGEST))
+        .with_state(admin.clone());
+    monitoring(admin).merge(everything)
+}
+
+/// What anybody may read who reaches `admin.http`.
+pub(super) fn monitoring(admin: Admin) -> Router {
+    Router::new().route("/metrics", get(scrape)).route("/healthz", get(healthz)).with_state(admin)
+}
+
+/// The body of `POST /explain`: about a user, or about a connected client.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// User name; an account of that name need not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Client identifier, for rules with `%c`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// Identifier of a connected client, whose gate is asked; in place of the two above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// `read`, `write`, `all`, `publish`, `subscribe` or `receive`.
+    pub access: String,
+    /// Topic name; to ask about a subscription, a filter.
+    pub topic: String,
+}
+
+/// A no, in words.
+struct Refusal(StatusCode, String);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({ "error": self.1 }))).into_response()
+    }
+}
+
+async fn explain(State(admin): State<Admin>, body: Bytes) -> Result<Json<Explanation>, Refusal> {
+    let bad = |what: String| Refusal(StatusCode::BAD_REQUEST, what);
+    let question: Question = serde_json::from_slice(&body).map_err(|error| bad(error.to_string()))?;
+    let access: Access = question.access.parse().map_err(|what: &str| bad(what.to_owned()))?;
+    let topic = &question.topic;
+    if topic.is_empty() || topic.len() > 65_535 || topic.contains('\0') {
+        return Err(bad("a topic has 1 to 65535 bytes, none of them null".into()));
+    }
+    match (&question.user, &question.client) {
+        (Some(user), None) => {
+            let client_id = question.client_id.as_deref().unwrap_or_default();
+            Ok(Json(admin.policy.explain(user, client_id, access, topic)))
+        }
+        (None, Some(client)) if question.client_id.is_none() => {
+            let answer = admin.policy.explain_live(client, access, topic, PATIENCE).await;
+            let absent = || {
+                Refusal(
+                    StatusCode::NOT_FOUND,
+                    format!("no client with the identifier {client:?} is connected"),
+                )
+            };
+            Ok(Json(answer.ok_or_else(absent)?))
+        }
+        _ => Err(bad("say either `user` (and perhaps `client_id`) or `client`".into())),
+    }
+}
+
+async fn reload(State(admin): State<Admin>) -> Result<Json<Value>, Refusal> {
+    let failed = |what: String| Refusal(StatusCode::INTERNAL_SERVER_ERROR, what);
+    let (done, outcome) = oneshot::channel();
+    let stopping = |_| failed("the gateway is stopping".into());
+    admin.commands.send(Command::Reload(done)).await.map_err(|_| failed("the gateway is stopping".into()))?;
+    outcome.await.map_err(stopping)?.map_err(failed)?;
+    Ok(Json(json!({ "reloaded": ["accounts", "rules"] })))
+}
+
+async fn status(State(admin): State<Admin>) -> Json<Value> {
+    let now = admin.broker.snapshot();
+    let listeners: Vec<Value> = admin
+        .listening
+        .iter()
+        .map(|(name, address)| json!({ "name": name, "address": address.to_string() }))
+        .collect();
+    Json(json!({
+        "id": &*admin.id,
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_seconds": now.uptime.as_secs(),
+        "listeners": listeners,
+        "clients": {
+            "connected": now.connected,
+            "most_connected": now.most_connected,
+            "sessions": now.sessions,
+        },
+        "messages": {
+            "received": now.received.publishes,
+            "sent": now.sent.publishes,
+            "refused": now.refused,
+            "queued": now.queued.messages,
+            "retained": now.retained.messages,
+        },
+        "subscriptions": { "plain": now.subscriptions, "shared": now.shared_subscriptions },
+    }))
+}
+
+async fn scrape(State(admin): State<Admin>) -> Response {
+    match metrics::text(admin.broker.snapshot(), admin.policy.verdicts()) {
+        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(error) => Refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// That it is answered is the answer: the runtime makes progress.
+async fn healthz() -> &'static str {
+    "ok\n"
+}

@@ -1,0 +1,95 @@
+//! What the broker holds and has done, at one moment: for `$SYS`, metrics and whoever else asks.
+
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+
+use super::{broker::Broker, clock, counters::Dropped, traffic::Traffic};
+
+/// How many and how large.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amount {
+    /// Messages.
+    pub messages: usize,
+    /// About how many bytes they take.
+    pub bytes: usize,
+}
+
+/// The broker at one moment. Totals count from its start.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Since the start.
+    pub uptime: Duration,
+    /// Clients connected now.
+    pub connected: u64,
+    /// The most that were connected at a time.
+    pub most_connected: u64,
+    /// Sessions, connected or not.
+    pub sessions: u64,
+    /// Sessions without a connection.
+    pub disconnected: u64,
+    /// Sessions that ended because nobody came back in time.
+    pub expired: u64,
+    /// Sockets that were accepted.
+    pub sockets: u64,
+    /// CONNECT packets that could be read.
+    pub connects: u64,
+    /// From clients.
+    pub received: Traffic,
+    /// To clients.
+    pub sent: Traffic,
+    /// Publishes that the gate refused.
+    pub refused: u64,
+    /// Waiting in the queues of all sessions.
+    pub queued: Amount,
+    /// Retained messages of clients.
+    pub retained: Amount,
+    /// Subscriptions, shared ones aside.
+    pub subscriptions: usize,
+    /// Members of all share groups.
+    pub shared_subscriptions: usize,
+    /// Drops by reason.
+    pub dropped: [(Dropped, u64); Dropped::ALL.len()],
+}
+
+impl Snapshot {
+    /// Messages that the bounds of a subscriber's queue kept from it.
+    pub fn dropped_from_queues(&self) -> u64 {
+        let queues = |reason| matches!(reason, Dropped::SlowSubscriber | Dropped::QueueFull);
+        self.dropped.iter().filter(|(reason, _)| queues(*reason)).map(|(_, count)| count).sum()
+    }
+}
+
+impl Broker {
+    /// Counts everything. Takes time with the number of sessions: not for every message.
+    pub fn snapshot(&self) -> Snapshot {
+        let counters = &self.counters;
+        let mut queued = Amount::default();
+        let (mut sessions, mut disconnected) = (0, 0);
+        for seat in self.registry.all() {
+            sessions += 1;
+            disconnected += u64::from(!seat.outbox.is_online());
+            let (messages, bytes) = seat.outbox.size();
+            queued.messages += messages;
+            queued.bytes = queued.bytes.saturating_add(bytes);
+        }
+        let (messages, bytes) = self.router.retained.size();
+        let (subscriptions, shared_subscriptions) = self.router.index.counts();
+        Snapshot {
+            uptime: clock::now().saturating_duration_since(self.started),
+            connected: counters.connected.load(Relaxed),
+            most_connected: counters.most_connected.load(Relaxed),
+            sessions,
+            disconnected,
+            expired: counters.expired.load(Relaxed),
+            sockets: counters.sockets.load(Relaxed),
+            connects: counters.connects.load(Relaxed),
+            received: counters.received.get(),
+            sent: counters.sent.get(),
+            refused: counters.refused.load(Relaxed),
+            queued,
+            retained: Amount { messages, bytes },
+            subscriptions,
+            shared_subscriptions,
+            dropped: Dropped::ALL.map(|reason| (reason, counters.dropped(reason))),
+        }
+    }
+}

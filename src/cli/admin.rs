@@ -1,0 +1,78 @@
+//! Talking to the running gateway: HTTP/1.0 over the admin socket in its state directory.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+
+use crate::admin;
+
+/// How long the gateway may take to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Largest answer in bytes.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// Asks the gateway that uses `state`; its answer. `body` is sent as JSON.
+///
+/// # Errors
+/// If there is none, if it may not be talked to, or if it answers with an error, which then is the message.
+pub fn ask(state: &Path, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+    let mut stream = admin::connect(state).map_err(|error| {
+        let socket = admin::path(state);
+        let what = match error.kind() {
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
+                "no gateway is running with this state directory; start one with `latchgate run`, or name its configuration with --config"
+            }
+            ErrorKind::PermissionDenied => "the gateway's user, its group and root may talk to it: try with sudo",
+            _ => "the gateway cannot be reached",
+        };
+        anyhow::Error::new(error).context(format!("{}: {what}", socket.display()))
+    })?;
+    let lost = || format!("the gateway at {} does not answer", admin::path(state).display());
+    stream.set_read_timeout(Some(PATIENCE)).with_context(lost)?;
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let request = format!(
+        "{method} {path} HTTP/1.0\r\nHost: latchgate\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).with_context(lost)?;
+    let mut answer = Vec::new();
+    stream.take(LARGEST).read_to_end(&mut answer).with_context(lost)?;
+    let (status, body) = parse(&answer).with_context(lost)?;
+    let value: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    if status != 200 {
+        match value["error"].as_str() {
+            Some(what) => bail!("{what}"),
+            None => bail!("the gateway answers {path} with HTTP status {status}: is it of another version?"),
+        }
+    }
+    Ok(value)
+}
+
+/// Status and body of an answer.
+fn parse(answer: &[u8]) -> Option<(u16, &[u8])> {
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&answer[..end]).ok()?;
+    let status = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
+    Some((status, &answer[end + 4..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_and_body_are_told_apart() {
+        assert_eq!(parse(b"HTTP/1.0 200 OK\r\na: b\r\n\r\n{}"), Some((200, &b"{}"[..])));
+        assert_eq!(parse(b"HTTP/1.1 404 Not Found\r\n\r\n"), Some((404, &b""[..])));
+        for wrong in
+            [&b"HTTP/1.0 200 OK\r\n"[..], b"", b"HTTP/1.0\r\n\r\n", b"\xff\r\n\r\n", b"x 200\r\n\r\n"]
+        {
+            assert_eq!(parse(wrong), None);
+        }
+    }
+}
