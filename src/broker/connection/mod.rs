@@ -10,6 +10,7 @@ mod inbound;
 mod input;
 mod limits;
 mod output;
+mod request;
 mod subscribing;
 mod turn;
 mod writer;
