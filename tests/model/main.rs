@@ -9,6 +9,7 @@ mod message;
 mod model;
 mod operation;
 mod perform;
+mod promise;
 mod rules;
 mod run;
 mod session;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use latchgate::broker::{Broker, Door, Limits, RefusedPublish, Settings, Volatile, serve};
+use latchgate::broker::{Broker, Door, Journal, Limits, RefusedPublish, Settings, Volatile, serve};
 use latchgate::mqtt::{Packet, Version};
 use latchgate::policy::{
     Policy,
@@ -54,6 +54,11 @@ pub struct World {
 impl World {
     /// Must be made on a current-thread runtime whose clock is paused.
     pub fn new(accounts: Accounts) -> Self {
+        Self::with_journal(accounts, Arc::new(Volatile))
+    }
+
+    /// The same with a journal of the test's.
+    pub fn with_journal(accounts: Accounts, journal: Arc<dyn Journal>) -> Self {
         let store = Arc::new(Store(Mutex::new(accounts)));
         let policy = Policy::open(store.clone(), Default::default()).expect("the rules are usable");
         let settings = Settings {
@@ -77,7 +82,7 @@ impl World {
             session_expiry: u32::MAX,
             connect_timeout: Duration::from_secs(10),
         };
-        let broker = Broker::new(policy.clone(), Arc::new(Volatile), settings);
+        let broker = Broker::new(policy.clone(), journal, settings);
         tokio::spawn(broker.clone().keep_house());
         let (limits, began) = (Arc::new(limits), Instant::now());
         World { broker, policy, store, limits, began, wires: Vec::new() }

@@ -87,9 +87,10 @@ where
             cx.waker().wake_by_ref();
         }
         for _ in 0..ROUNDS {
-            self.pay(cx)?;
             let progress = self.read(cx)?;
             self.publisher.wake();
+            // After reading: what is owed since then is told of its commit only from here on.
+            self.pay(cx)?;
             self.write(cx)?;
             // A wait that began in this round is told of its end only from here on.
             self.relieve(cx);
