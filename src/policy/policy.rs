@@ -11,7 +11,7 @@ use crate::mqtt::ReasonCode;
 use super::{
     accounts::{AccountError, AccountStore},
     acl::{Book, SubscribeRule},
-    audit::{Audit, Refused},
+    audit::{Audit, AuditId, Refused},
     auth::Login,
     decision::{Denial, Operation, Stage},
     gate::Gate,
@@ -247,7 +247,8 @@ impl Policy {
         }
     }
 
-    /// Records that somebody was refused before the gate was asked, or for another reason than its answer.
+    /// Records that somebody was refused before the gate was asked, or for another reason than its answer. Returns the
+    /// record, as [`Audit::refused`] does.
     pub fn refused_at_door(
         &self,
         client: &str,
@@ -255,7 +256,7 @@ impl Policy {
         address: SocketAddr,
         code: ReasonCode,
         reason: &str,
-    ) {
+    ) -> Option<AuditId> {
         let denial = Denial {
             stage: Stage::Listener,
             rule: Some(reason.into()),
@@ -264,7 +265,7 @@ impl Policy {
             audit: None,
         };
         let who = Refused { client, user, address };
-        self.audit.refused(who, Operation::Connect, "", &denial, std::time::Instant::now());
+        self.audit.refused(who, Operation::Connect, "", &denial, std::time::Instant::now())
     }
 
     /// Whether the account that `identity` logged in with was removed.

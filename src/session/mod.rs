@@ -15,7 +15,7 @@ use ahash::AHashMap;
 
 use crate::mqtt::{SubscriptionOptions, TopicFilter};
 
-pub use aliases::{AliasError, Aliases};
+pub use aliases::{AliasError, Aliases, GivenAliases, Naming};
 pub use incoming::Incoming;
 pub use outgoing::{Outgoing, PubRec, Resend, UnknownId};
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{acl, add_user, closed};
-use crate::support::property::{REASON_STRING, one};
+use crate::support::property::{self, REASON_STRING, one};
 use crate::support::{Client, Connect, Packet, Publish, Subject, Subscribe, Version, eventually};
 
 fn alice(subject: &Subject) -> Client {
@@ -40,6 +40,20 @@ fn number_in(reason: &str) -> String {
     let number = number.trim_end_matches(')').to_owned();
     assert!(number.len() == 8 && number.bytes().all(|b| b.is_ascii_hexdigit()), "{reason:?}");
     number
+}
+
+#[test]
+fn a_refusal_at_the_door_has_a_number_too() {
+    let subject = closed(Subject::with());
+    let connect = Connect::v5("sensor-8").with(property::authentication_method("SCRAM-SHA-1"));
+    let (_, connack) = Client::connect(subject.port(), &connect);
+    assert_eq!(connack.code, 0x8C);
+    let Some(crate::support::Value::Text(why)) = one(&connack.properties, REASON_STRING) else {
+        panic!("no reason string: {connack:?}")
+    };
+    assert!(why.starts_with("enhanced authentication is not offered (audit "), "{why}");
+    let number = number_in(why);
+    eventually("the record is in the log", || subject.log().contains(&number).then_some(()));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod announced;
 mod connect;
 mod keep_alive;
 mod limits;

@@ -21,9 +21,9 @@ use crate::broker::{
     traffic::Traffic,
     will::Will,
 };
-use crate::mqtt::{ConnAck, Packet, Properties, Property, ReasonCode};
+use crate::mqtt::{ConnAck, Packet, Properties, Property, ReasonCode, Version, codec};
 use crate::policy::{Applicant, Gate};
-use crate::session::{Aliases, Session};
+use crate::session::{Aliases, GivenAliases, Session};
 
 use super::{
     Client, Connection, Door, Limits,
@@ -49,6 +49,8 @@ pub(super) struct Admitted {
     will: Option<Will>,
 }
 
+const BUSY: &str = "the server is busy";
+
 /// Reads CONNECT, asks the gate, claims the session. `None`: the connection was refused, answered and closed.
 pub(super) async fn handshake<S>(broker: &Arc<Broker>, stream: &mut S, door: Door) -> Option<Admitted>
 where
@@ -56,6 +58,8 @@ where
 {
     let Door { address, listener, anonymous, limits, mut evicted } = door;
     let mut who = (String::new(), String::new());
+    // As the client said in CONNECT, once it has.
+    let mut asked = None;
     let admit = async {
         let mut input = Input::default();
         let request = timeout(limits.connect_timeout, read_connect(stream, &mut input)).await.ok()??;
@@ -64,24 +68,33 @@ where
             Err(refusal) => return Some(Err(refusal)),
         };
         broker.counters.connects.fetch_add(1, Ordering::Relaxed);
-        let version = request.version;
+        let (version, max_packet) = (request.version, request.max_packet);
+        asked = Some((version, max_packet));
         who = (request.client_id.clone(), request.username.clone().unwrap_or_default());
         let entering = enter(broker, request, input, address, listener, anonymous, &limits);
-        let busy = |_| Err(refuse(version, ReasonCode::ServerBusy, "the server is busy"));
-        Some(timeout(limits.connect_timeout, entering).await.unwrap_or_else(busy))
+        let entered = timeout(limits.connect_timeout, entering).await;
+        let admitted = entered.unwrap_or_else(|_| Err(refuse(version, ReasonCode::ServerBusy, BUSY)));
+        Some(admitted.map_err(|refusal| Refusal { max_packet, ..refusal }))
     };
     let outcome = tokio::select! {
         outcome = admit => outcome,
         _ = &mut evicted => {
             broker.counters.drop_one(Dropped::Pending);
-            None
+            asked.map(|(version, max_packet)| {
+                Err(Refusal { max_packet, ..refuse(version, ReasonCode::ServerBusy, BUSY) })
+            })
         }
     };
     match outcome {
         Some(Ok(admitted)) => Some(admitted),
-        Some(Err(refusal)) => {
+        Some(Err(mut refusal)) => {
             if !refusal.by_gate {
-                broker.policy.refused_at_door(&who.0, &who.1, address, refusal.reason, &refusal.why);
+                let (client, user) = (&who.0, &who.1);
+                let audit =
+                    broker.policy.refused_at_door(client, user, address, refusal.reason, &refusal.why);
+                if let Some(audit) = audit {
+                    refusal.why = format!("{} (audit {audit})", refusal.why);
+                }
             }
             answer_refusal(stream, &refusal).await;
             None
@@ -139,6 +152,17 @@ async fn enter(
         return Err(denied(version, &denial, "will refused: "));
     }
     let expiry = request.session_expiry.min(limits.session_expiry);
+    let keep_alive = keep_alive(request.keep_alive, limits.keep_alive);
+    let properties = connack_properties(
+        limits,
+        assigned.then_some(&*client_id),
+        (keep_alive != request.keep_alive).then_some(keep_alive),
+        (expiry != request.session_expiry).then_some(expiry),
+    );
+    let mut connack = ConnAck { session_present: false, reason: ReasonCode::Success, properties };
+    if !takes(version, request.max_packet, &connack) {
+        return no(ReasonCode::PacketTooLarge, "the client's maximum packet size is less than CONNACK takes");
+    }
     let bounds = Bounds { messages: limits.queued_messages, bytes: limits.queued_bytes };
     let claimed = broker.registry.claim(broker, &client_id, gate.identity(), expiry > 0, bounds);
     let claim = match claimed {
@@ -175,24 +199,15 @@ async fn enter(
     session.outgoing.connected(request.receive_maximum.min(limits.inflight), limits.queued_bytes);
     session.incoming.connected();
     claim.seat.outbox.set_state(true, expiry > 0);
-    let keep_alive = keep_alive(request.keep_alive, limits.keep_alive);
     let mut writer = Writer {
         output: Output::default(),
         version,
         max_packet: request.max_packet,
+        aliases: GivenAliases::new(request.topic_aliases),
         sent: Default::default(),
     };
-    let properties = connack_properties(
-        limits,
-        assigned.then_some(&*client_id),
-        (keep_alive != request.keep_alive).then_some(keep_alive),
-        (expiry != request.session_expiry).then_some(expiry),
-    );
-    writer.packet(&Packet::ConnAck(ConnAck {
-        session_present: present,
-        reason: ReasonCode::Success,
-        properties,
-    }));
+    connack.session_present = present;
+    writer.packet(&Packet::ConnAck(connack));
     tracing::debug!(client = ?client_id, user = ?gate.identity().user, %address, ?version, "connected");
     Ok(Admitted {
         limits: limits.clone(),
@@ -212,6 +227,16 @@ async fn enter(
         session,
         will: request.will,
     })
+}
+
+/// Whether CONNACK is not larger than the client takes: its properties are what the client must know, so none is left
+/// out [MQTT-3.1.2-24].
+fn takes(version: Version, max_packet: usize, connack: &ConnAck<'_>) -> bool {
+    let mut bytes = Vec::new();
+    if max_packet < usize::MAX {
+        codec::encode(&Packet::ConnAck(connack.clone()), version, &mut bytes);
+    }
+    bytes.len() <= max_packet
 }
 
 /// The keep alive in force; a cap also holds for clients that want none.

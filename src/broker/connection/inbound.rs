@@ -53,7 +53,7 @@ where
             }
             Packet::Subscribe(subscribe) => self.on_subscribe(&subscribe),
             Packet::Unsubscribe(unsubscribe) => {
-                self.on_unsubscribe(&unsubscribe);
+                self.on_unsubscribe(&unsubscribe)?;
                 Ok(())
             }
             Packet::PingReq => {

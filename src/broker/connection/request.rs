@@ -9,7 +9,7 @@ use crate::broker::will::Will;
 use crate::mqtt::{ConnAck, Connect, DecodeError, Login, Packet, Property, ReasonCode, Version, codec};
 use crate::policy::{Denial, Secret};
 
-use super::{closing::linger, input::Input, limits::CONNECT_SIZE};
+use super::{closing::linger, input::Input, limits::CONNECT_SIZE, writer::encode_within};
 
 /// A CONNECT that owns what it says, so that the bytes it came in can go.
 pub(super) struct Request {
@@ -23,6 +23,7 @@ pub(super) struct Request {
     pub session_expiry: u32,
     pub receive_maximum: u16,
     pub max_packet: usize,
+    pub topic_aliases: u16,
     pub problem_information: bool,
     pub authentication_method: bool,
 }
@@ -32,6 +33,8 @@ pub(super) struct Refusal {
     pub version: Option<Version>,
     pub reason: ReasonCode,
     pub why: String,
+    /// The largest packet in bytes that the client takes.
+    pub max_packet: usize,
     /// Whether the gate said it, which then recorded it.
     pub by_gate: bool,
 }
@@ -107,6 +110,7 @@ impl Request {
             },
             receive_maximum: properties.receive_maximum().unwrap_or(u16::MAX),
             max_packet: properties.maximum_packet_size().map_or(usize::MAX, |size| size as usize),
+            topic_aliases: properties.topic_alias_maximum().unwrap_or(0),
             problem_information: properties.request_problem_information() != Some(0),
             authentication_method: properties.authentication_method().is_some(),
         }
@@ -114,7 +118,8 @@ impl Request {
 }
 
 pub(super) fn refuse(version: Version, reason: ReasonCode, why: impl ToString) -> Refusal {
-    Refusal { version: Some(version), reason, why: why.to_string(), by_gate: false }
+    let max_packet = usize::MAX;
+    Refusal { version: Some(version), reason, why: why.to_string(), max_packet, by_gate: false }
 }
 
 pub(super) fn denied(version: Version, denial: &Denial, what: &str) -> Refusal {
@@ -147,7 +152,7 @@ where
     let properties = [Property::ReasonString(&refusal.why)].into_iter().collect();
     let packet = ConnAck { session_present: false, reason: refusal.reason, properties };
     let mut bytes = Vec::new();
-    codec::encode(&Packet::ConnAck(packet), version, &mut bytes);
+    encode_within(&Packet::ConnAck(packet), version, refusal.max_packet, &mut bytes);
     // The client may not be reading: it is not waited for.
     let _ = timeout(Duration::from_secs(1), async {
         stream.write_all(&bytes).await?;

@@ -20,6 +20,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     pub(super) fn on_subscribe(&mut self, subscribe: &Subscribe<'_>) -> Result<(), End> {
+        self.can_answer(subscribe.filters.len())?;
         let identifier = subscribe.properties.subscription_identifier();
         let mut reasons = Vec::with_capacity(subscribe.filters.len());
         let mut why = None;
@@ -95,7 +96,21 @@ where
         Ok(ReasonCode::granted(wanted.options.qos))
     }
 
-    pub(super) fn on_unsubscribe(&mut self, unsubscribe: &Unsubscribe<'_>) {
+    /// Ends the connection of a client that could not take the answer for so many filters [MQTT-3.1.2-24].
+    fn can_answer(&self, filters: usize) -> Result<(), End> {
+        let reasons = vec![ReasonCode::Success; filters];
+        let packet = SubAck { packet_id: 1, reasons, properties: Default::default() };
+        if self.writer.fits(&Packet::SubAck(packet)) {
+            return Ok(());
+        }
+        Err(End::Fault(
+            ReasonCode::PacketTooLarge,
+            "the answer is larger than the client's maximum packet size",
+        ))
+    }
+
+    pub(super) fn on_unsubscribe(&mut self, unsubscribe: &Unsubscribe<'_>) -> Result<(), End> {
+        self.can_answer(unsubscribe.filters.len())?;
         let reasons = unsubscribe
             .filters
             .iter()
@@ -108,6 +123,7 @@ where
         let packet = UnsubAck { packet_id: unsubscribe.packet_id, reasons, properties: Default::default() };
         let ticket: Ticket = self.commit();
         self.answer(&Packet::UnsubAck(packet), ticket);
+        Ok(())
     }
 
     /// Ends one subscription; whether there was one.

@@ -7,7 +7,7 @@ use crate::mqtt::{
     codec::{self, PublishHead},
 };
 use crate::policy::{Deliver, Permit};
-use crate::session::Outgoing;
+use crate::session::{GivenAliases, Naming, Outgoing};
 
 use crate::broker::{
     message::{Candidate, Message},
@@ -27,6 +27,8 @@ pub(super) struct Writer {
     pub version: Version,
     /// The client's maximum packet size in bytes [MQTT-3.1.2-24].
     pub max_packet: usize,
+    /// Topics that the client knows by a number.
+    pub aliases: GivenAliases,
     /// What was encoded since it was told last; bytes are counted by `output`.
     pub sent: Traffic,
 }
@@ -41,12 +43,10 @@ impl Writer {
     ) -> Result<(), TooLarge> {
         let candidate = permit.redeem().message;
         let promised = candidate.qos != QoS::AtMostOnce;
-        let mut head = Head::new(self.version, &candidate, now);
         // The identifier is given only once it is sure to be used; any takes as many bytes.
-        head.packet_id = promised.then_some(1);
-        if self.max_packet < usize::MAX && head.parts(&candidate.message).size() > self.max_packet {
+        let Some(mut head) = self.head(&candidate, false, promised.then_some(1), now) else {
             return Err(TooLarge(candidate));
-        }
+        };
         if promised {
             let size = candidate.size();
             let (id, candidate) = outgoing.send(candidate.qos, candidate, size);
@@ -66,13 +66,24 @@ impl Writer {
         now: Instant,
     ) -> Result<(), TooLarge> {
         let candidate = permit.redeem().message;
-        let mut head = Head::new(self.version, &candidate, now);
-        (head.dup, head.packet_id) = (true, Some(id));
-        if head.parts(&candidate.message).size() > self.max_packet {
-            return Err(TooLarge(candidate));
-        }
+        let Some(head) = self.head(&candidate, true, Some(id), now) else { return Err(TooLarge(candidate)) };
         self.publish(&head, &candidate.message);
         Ok(())
+    }
+
+    /// What stands before the payload; `None` if the packet would be too large.
+    fn head(&self, candidate: &Candidate, dup: bool, packet_id: Option<u16>, now: Instant) -> Option<Head> {
+        let mut head = Head::new(self.version, candidate, now);
+        (head.dup, head.packet_id) = (dup, packet_id);
+        head.naming = self.aliases.naming(&candidate.message.topic);
+        if self.max_packet == usize::MAX {
+            return Some(head);
+        }
+        let fits = |head: &Head| head.parts(&candidate.message).size() <= self.max_packet;
+        if !fits(&head) && matches!(head.naming, Naming::New(_)) {
+            head.naming = Naming::Full;
+        }
+        fits(&head).then_some(head)
     }
 
     /// What was sent since the last call.
@@ -84,15 +95,19 @@ impl Writer {
     fn publish(&mut self, head: &Head, message: &std::sync::Arc<Message>) {
         head.parts(message).encode(self.output.tail());
         self.output.payload(message);
+        if let Naming::New(_) = head.naming {
+            self.aliases.give(&message.topic);
+        }
         self.sent.packets += 1;
         self.sent.publish(message.payload.len());
     }
 
     /// Writes any other packet. One that is too large for the client loses its properties, which hold only
-    /// explanations [MQTT-3.4.2-2].
+    /// explanations [MQTT-3.4.2-2]; if it still is, it is not written [MQTT-3.1.2-24].
     pub fn packet(&mut self, packet: &Packet<'_>) {
-        encode_within(packet, self.version, self.max_packet, self.output.tail());
-        self.sent.packets += 1;
+        if encode_within(packet, self.version, self.max_packet, self.output.tail()) {
+            self.sent.packets += 1;
+        }
     }
 
     /// What [`Writer::packet`] would write.
@@ -102,6 +117,11 @@ impl Writer {
         bytes
     }
 
+    /// Whether the client takes such a packet, at least without its properties.
+    pub fn fits(&self, packet: &Packet<'_>) -> bool {
+        self.max_packet == usize::MAX || encode_within(packet, self.version, self.max_packet, &mut Vec::new())
+    }
+
     /// Writes bytes that are one packet already.
     pub fn encoded(&mut self, bytes: &[u8]) {
         self.output.tail().extend_from_slice(bytes);
@@ -109,13 +129,24 @@ impl Writer {
     }
 }
 
-fn encode_within(packet: &Packet<'_>, version: Version, max_packet: usize, out: &mut Vec<u8>) {
+/// Appends a packet of at most `max_packet` bytes, without its properties if need be; whether it could.
+pub(super) fn encode_within(
+    packet: &Packet<'_>,
+    version: Version,
+    max_packet: usize,
+    out: &mut Vec<u8>,
+) -> bool {
     let start = out.len();
     codec::encode(packet, version, out);
     if out.len() - start > max_packet {
         out.truncate(start);
         codec::encode(&without_properties(packet), version, out);
     }
+    let fits = out.len() - start <= max_packet;
+    if !fits {
+        out.truncate(start);
+    }
+    fits
 }
 
 fn without_properties<'a>(packet: &Packet<'a>) -> Packet<'a> {
@@ -141,6 +172,7 @@ struct Head {
     qos: QoS,
     retain: bool,
     packet_id: Option<u16>,
+    naming: Naming,
     /// Encoded properties of this delivery; `None` before version 5.
     properties: Option<Vec<u8>>,
 }
@@ -163,16 +195,22 @@ impl Head {
             codec::encode_properties(&properties, &mut encoded);
             encoded
         });
-        Head { dup: false, qos: *qos, retain: *retain, packet_id: None, properties }
+        Head { dup: false, qos: *qos, retain: *retain, packet_id: None, naming: Naming::Full, properties }
     }
 
     fn parts<'a>(&'a self, message: &'a Message) -> PublishHead<'a> {
+        let (topic, alias) = match self.naming {
+            Naming::Full => (&*message.topic, None),
+            Naming::New(alias) => (&*message.topic, Some(alias)),
+            Naming::Alias(alias) => ("", Some(alias)),
+        };
         PublishHead {
             dup: self.dup,
             qos: self.qos,
             retain: self.retain,
             packet_id: self.packet_id,
-            topic: &message.topic,
+            topic,
+            alias,
             properties: self.properties.as_ref().map(|own| [&**own, &*message.properties]),
             payload_len: message.payload.len(),
         }

@@ -6,6 +6,9 @@ use super::properties::{self, Place};
 use super::reader::{self, Reader};
 use super::writer::{self, DoesNotFit, Written, variable_byte_integer_size, with_length};
 
+/// Identifier of the property Topic Alias (3.3.2.3.4).
+const TOPIC_ALIAS: u8 = 0x23;
+
 /// `first` is the first byte of the fixed header, which holds DUP, QoS and RETAIN.
 pub(super) fn decode_publish<'a>(
     first: u8,
@@ -76,6 +79,8 @@ pub struct PublishHead<'a> {
     pub packet_id: Option<u16>,
     /// The topic name; empty if an alias stands for it.
     pub topic: &'a str,
+    /// Topic alias, where `properties` are given [MQTT-3.3.2-11].
+    pub alias: Option<u16>,
     /// Version 5 only, `None` before: encoded properties ([`super::encode_properties`]) of this delivery, such
     /// as the subscription identifiers, and then those that all deliveries of the message share.
     pub properties: Option<[&'a [u8]; 2]>,
@@ -108,17 +113,25 @@ impl PublishHead<'_> {
             writer::u16(id, out)?;
         }
         if let Some([per_delivery, shared]) = self.properties {
-            writer::variable(length(per_delivery.len() + shared.len()), out)?;
+            writer::variable(length(self.alias_size() + per_delivery.len() + shared.len()), out)?;
+            if let Some(alias) = self.alias {
+                out.push(TOPIC_ALIAS);
+                writer::u16(alias, out)?;
+            }
             out.extend_from_slice(per_delivery);
             out.extend_from_slice(shared);
         }
         Ok(())
     }
 
+    fn alias_size(&self) -> usize {
+        if self.alias.is_some() { 3 } else { 0 }
+    }
+
     fn remaining_length(&self) -> u32 {
         let packet_id = if self.packet_id.is_some() { 2 } else { 0 };
         let properties = self.properties.map_or(0, |[per_delivery, shared]| {
-            let bytes = per_delivery.len() + shared.len();
+            let bytes = self.alias_size() + per_delivery.len() + shared.len();
             variable_byte_integer_size(length(bytes)) + bytes
         });
         length(2 + self.topic.len() + packet_id + properties + self.payload_len)

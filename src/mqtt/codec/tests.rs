@@ -183,7 +183,10 @@ fn a_password_is_not_in_the_debug_text_of_a_connect() {
 
 /// Writes a PUBLISH as the broker does: head from encoded parts, then the payload.
 fn delivered(publish: &Publish<'_>, version: Version, split: usize) -> (Vec<u8>, usize) {
-    let list = &publish.properties.0;
+    let (alias, list) = match &publish.properties.0[..] {
+        [Property::TopicAlias(alias), rest @ ..] => (Some(*alias), rest),
+        list => (None, list),
+    };
     let split = split.min(list.len());
     let (mut own, mut shared) = (Vec::new(), Vec::new());
     encode_properties(&list[..split].iter().copied().collect(), &mut own);
@@ -194,6 +197,7 @@ fn delivered(publish: &Publish<'_>, version: Version, split: usize) -> (Vec<u8>,
         retain: publish.retain,
         packet_id: publish.packet_id,
         topic: publish.topic,
+        alias,
         properties: (version == Version::V5).then_some([&own[..], &shared[..]]),
         payload_len: publish.payload.len(),
     };
@@ -211,6 +215,7 @@ fn a_head_of_more_than_a_packet_can_be_is_not_begun() {
         retain: false,
         packet_id: None,
         topic: "a",
+        alias: None,
         properties: None,
         payload_len: 268_435_456 - 3,
     };
