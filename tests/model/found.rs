@@ -89,7 +89,7 @@ fn a_repeated_subscribe_that_brings_no_retained_messages_loses_none_either() {
     tell(&[
         connect(A),
         publish(A, "b", QoS::AtLeastOnce, true),
-        publish(A, "a/b", QoS::AtLeastOnce, true),
+        publish(A, "area/b", QoS::AtLeastOnce, true),
         subscribe(A, "#", RetainHandling::Always),
         subscribe(A, "#", RetainHandling::Never),
         Operation::AcknowledgeAll { client: A },
@@ -101,10 +101,10 @@ fn ending_a_subscription_leaves_the_retained_messages_of_another_that_overlaps()
     tell(&[
         connect(A),
         publish(A, "b", QoS::AtLeastOnce, true),
-        publish(A, "a/b", QoS::AtLeastOnce, true),
-        subscribe(A, "a/+", RetainHandling::Never),
+        publish(A, "area/b", QoS::AtLeastOnce, true),
+        subscribe(A, "area/+", RetainHandling::Never),
         subscribe(A, "#", RetainHandling::Always),
-        Operation::Unsubscribe { client: A, filter: "a/+" },
+        Operation::Unsubscribe { client: A, filter: "area/+" },
         Operation::AcknowledgeAll { client: A },
     ]);
 }

@@ -11,9 +11,10 @@ use crate::rules::{RULE_COUNT, USERS, rule_text};
 pub const CLIENTS: [&str; 4] = ["a", "b", "c", "w"];
 /// How many clients take part in operations.
 pub const TAKING_PART: usize = 3;
-const TOPICS: [&str; 3] = ["a/b", "a/c", "b"];
+const TOPICS: [&str; 3] = ["area/b", "area/c", "b"];
 /// No topic belongs to two share groups: which copy a member was given could not be told.
-const FILTERS: [&str; 9] = ["a/b", "a/+", "a/#", "b", "#", "+", "$share/g/a/#", "$share/g/b", "+/b"];
+const FILTERS: [&str; 9] =
+    ["area/b", "area/+", "area/#", "b", "#", "+", "$share/g/area/#", "$share/g/b", "+/b"];
 
 /// What a client says in CONNECT. What its version does not know is not said.
 #[derive(Clone, Debug)]

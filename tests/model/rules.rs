@@ -31,13 +31,13 @@ const fn deny(subject: Option<usize>, access: Access, filter: &'static str) -> R
 /// Every rule there can be. The first one is there from the start.
 const RULES: [Rule; 10] = [
     allow(None, Access::ALL, "#"),
-    deny(Some(1), Access::RECEIVE, "a/b"),
-    deny(Some(0), Access::PUBLISH, "a/b"),
-    deny(Some(1), Access::SUBSCRIBE, "a/#"),
-    deny(Some(2), Access::READ, "a/+"),
+    deny(Some(1), Access::RECEIVE, "area/b"),
+    deny(Some(0), Access::PUBLISH, "area/b"),
+    deny(Some(1), Access::SUBSCRIBE, "area/#"),
+    deny(Some(2), Access::READ, "area/+"),
     deny(None, Access::PUBLISH, "b"),
     deny(None, Access::RECEIVE, "b"),
-    allow(Some(0), Access::ALL, "a/#"),
+    allow(Some(0), Access::ALL, "area/#"),
     allow(Some(1), Access::READ, "+/b"),
     allow(None, Access::ALL, "%c/#"),
 ];

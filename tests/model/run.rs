@@ -7,7 +7,7 @@ use crate::{
     operation::{CLIENTS, Hello, Operation, TAKING_PART, Will, version_of},
     rules::WATCHER,
     session::Exchange,
-    wire::Seen,
+    wire::{ALIASES, Seen},
     world::World,
 };
 
@@ -96,6 +96,7 @@ impl Run {
             properties: properties(vec![Property::WillDelayInterval(*delay)]),
         });
         let mut said = vec![Property::SessionExpiryInterval(hello.expiry)];
+        said.push(Property::TopicAliasMaximum(ALIASES));
         said.extend(hello.receive_maximum.map(Property::ReceiveMaximum));
         let connect = latchgate::mqtt::Connect {
             version: hello.version,

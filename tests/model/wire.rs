@@ -1,6 +1,7 @@
 //! A client's end of a connection: packets out, and what was seen of the broker.
 
 use std::{
+    collections::HashMap,
     pin::Pin,
     task::{Context, Poll, Waker},
 };
@@ -8,6 +9,9 @@ use std::{
 use latchgate::mqtt::{self, Packet, Property, QoS, ReasonCode, Version, codec};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::oneshot;
+
+/// Topic aliases that a version 5 client allows.
+pub const ALIASES: u16 = 2;
 
 /// What a client sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +54,8 @@ pub struct Wire {
     stream: DuplexStream,
     version: Version,
     bytes: Vec<u8>,
+    /// Topics by the alias that the broker gave them on this connection.
+    aliases: HashMap<u16, String>,
     closed: bool,
     /// The listener's end of the promise to say when the connection must make room.
     _keep: oneshot::Sender<()>,
@@ -57,7 +63,7 @@ pub struct Wire {
 
 impl Wire {
     pub fn new(stream: DuplexStream, version: Version, keep: oneshot::Sender<()>) -> Self {
-        Wire { stream, version, bytes: Vec::new(), closed: false, _keep: keep }
+        Wire { stream, version, bytes: Vec::new(), aliases: HashMap::new(), closed: false, _keep: keep }
     }
 
     pub fn is_closed(&self) -> bool {
@@ -108,7 +114,7 @@ impl Wire {
             match codec::decode(&self.bytes[used..], Some(self.version), 1 << 20) {
                 Ok(None) => break,
                 Ok(Some((packet, length))) => {
-                    seen.push(Seen::new(&packet));
+                    seen.push(Seen::new(&packet, &mut self.aliases));
                     used += length;
                 }
                 Err(error) => {
@@ -122,12 +128,12 @@ impl Wire {
 }
 
 impl Seen {
-    fn new(packet: &Packet<'_>) -> Self {
+    fn new(packet: &Packet<'_>, aliases: &mut HashMap<u16, String>) -> Self {
         match packet {
             Packet::ConnAck(packet) => {
                 Seen::ConnAck { present: packet.session_present, reason: packet.reason }
             }
-            Packet::Publish(publish) => Seen::Publish(Delivery::new(publish)),
+            Packet::Publish(publish) => Delivery::new(publish, aliases),
             Packet::PubAck(ack) => Seen::PubAck(ack.packet_id, ack.reason),
             Packet::PubRec(ack) => Seen::PubRec(ack.packet_id, ack.reason),
             Packet::PubRel(ack) => Seen::PubRel(ack.packet_id, ack.reason),
@@ -142,22 +148,37 @@ impl Seen {
 }
 
 impl Delivery {
-    fn new(publish: &mqtt::Publish<'_>) -> Self {
+    /// What a client makes of a PUBLISH, and of the alias in it [MQTT-3.3.2-12].
+    fn new(publish: &mqtt::Publish<'_>, aliases: &mut HashMap<u16, String>) -> Seen {
+        let topic = match publish.properties.topic_alias() {
+            None => publish.topic.to_owned(),
+            Some(alias) if !(1..=ALIASES).contains(&alias) => {
+                return Seen::Nonsense(format!("alias {alias}"));
+            }
+            Some(alias) if publish.topic.is_empty() => match aliases.get(&alias) {
+                Some(topic) => topic.clone(),
+                None => return Seen::Nonsense(format!("alias {alias} of nothing")),
+            },
+            Some(alias) => {
+                aliases.insert(alias, publish.topic.into());
+                publish.topic.to_owned()
+            }
+        };
         let identifier = |property: &Property<'_>| match property {
             Property::SubscriptionIdentifier(identifier) => Some(*identifier),
             _ => None,
         };
         let mut identifiers: Vec<u32> = publish.properties.iter().filter_map(identifier).collect();
         identifiers.sort_unstable();
-        Delivery {
+        Seen::Publish(Delivery {
             dup: publish.dup,
             qos: publish.qos,
             retain: publish.retain,
-            topic: publish.topic.into(),
+            topic,
             id: publish.packet_id,
             payload: String::from_utf8_lossy(publish.payload).into_owned(),
             identifiers,
             expiry: publish.properties.message_expiry(),
-        }
+        })
     }
 }
