@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::oneshot;
 
 /// Topic aliases that a version 5 client allows.
-pub const ALIASES: u16 = 2;
+pub const ALIASES: u16 = 1;
 
 /// What a client sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
