@@ -181,7 +181,7 @@ impl Index {
         let group = match leaf.groups.iter().find(|group| group.name == *name) {
             Some(group) => group.clone(),
             None => {
-                let group = Arc::new(Group::new(name.clone()));
+                let group = Arc::new(Group::new(name.clone(), filter.clone()));
                 leaf.groups.push(group.clone());
                 group
             }

@@ -99,9 +99,7 @@ impl Broker {
             }
             if now >= sweep {
                 sweep = now + SWEEP;
-                for topic in self.router.retained.sweep(now) {
-                    self.router.journal.record(Change::Retained { topic: &topic, message: None });
-                }
+                self.router.retained.sweep(now, &*self.router.journal);
                 self.tell_drops(&mut told);
             }
         }
@@ -129,6 +127,7 @@ impl Broker {
         };
         if let Some((_, will)) = will {
             will.fire(self, seat.outbox.key, now);
+            self.router.journal.record(Change::WillSent { client: &seat.outbox.client_id });
         }
         if ended {
             self.counters.expired.fetch_add(1, Ordering::Relaxed);

@@ -32,5 +32,6 @@ pub use connection::{Door, Limits, serve};
 pub use counters::{Counters, Dropped};
 pub use journal::{Change, Journal, JournalError, Ticket, Volatile};
 pub use message::Message;
+pub use will::Will;
 pub use snapshot::{Amount, Snapshot};
 pub use traffic::{Traffic, TrafficTotal};

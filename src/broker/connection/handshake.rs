@@ -188,7 +188,7 @@ async fn enter(
         return Err(denied(version, &denial, ""));
     }
     let present = claim.seat.parked.lock().is_kept() && !request.clean_start;
-    broker.note_opening(&claim.seat, &gate, present, expiry);
+    broker.note_opening(&claim.seat, &gate, present, expiry, request.will.as_ref());
     let mut ticket = broker.router.journal.commit();
     // Until here nothing has happened in memory: the client may go away, or the commit fail.
     if let Err(error) = poll_fn(|cx| ticket.poll(cx)).await {
@@ -320,6 +320,7 @@ impl Admitted {
             will: self.will,
             ready: Default::default(),
             owed: Default::default(),
+            numbered: None,
             pressure: None,
             unacknowledged: 0,
             // CONNECT

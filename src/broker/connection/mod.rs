@@ -144,6 +144,8 @@ struct Connection<S> {
     /// Retained messages of new subscriptions, sent before anything newer.
     backlog: Backlog,
     owed: VecDeque<Owed>,
+    /// The wait until the packet identifiers that were promised to messages are durable.
+    numbered: Option<Ticket>,
     pressure: Option<Pressure>,
     /// QoS 1 messages whose PUBACK is owed: they count against our receive maximum.
     unacknowledged: usize,
