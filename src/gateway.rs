@@ -6,11 +6,11 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     admin::{self, Admin, AdminSocket, Command},
-    broker::{self, Broker, Door, Volatile},
+    broker::{self, Broker, Door},
     config::{self, Config},
     net::{BindError, Lobby, Tcp},
     policy::{self, Policy, acl},
-    store::{AccountsDb, StoreError},
+    store::{AccountsDb, StateDb, StoreError},
 };
 
 /// Why the gateway cannot run.
@@ -34,6 +34,7 @@ pub enum GatewayError {
 pub struct Gateway {
     broker: Arc<Broker>,
     policy: Arc<Policy>,
+    state: Arc<StateDb>,
     listening: Vec<(String, SocketAddr)>,
     tasks: JoinSet<()>,
 }
@@ -51,7 +52,10 @@ impl Gateway {
         let accounts = Arc::new(AccountsDb::open(&config.gateway.state)?);
         let socket = AdminSocket::bind(&config.gateway.state)?;
         let (policy, voice) = Policy::open_with_voice(accounts, policy_settings(config))?;
-        let broker = Broker::new(policy.clone(), Arc::new(Volatile), broker_settings(config));
+        let (state, saved) = StateDb::open(&config.gateway.state)?;
+        let state = Arc::new(state);
+        let broker = Broker::new(policy.clone(), state.clone(), broker_settings(config));
+        broker.restore(saved);
         let mut tasks = JoinSet::new();
         let mut listening = Vec::new();
         for listener in &config.listeners {
@@ -85,7 +89,7 @@ impl Gateway {
         for (name, address) in &listening {
             tracing::info!(listener = name, %address, "listening");
         }
-        Ok(Gateway { broker, policy, listening, tasks })
+        Ok(Gateway { broker, policy, state, listening, tasks })
     }
 
     /// Name and address of every listener.
@@ -111,6 +115,8 @@ impl Gateway {
         if left > 0 {
             tracing::warn!(clients = left, "some clients did not take their farewell in time");
         }
+        let state = self.state;
+        let _ = tokio::task::spawn_blocking(move || state.close()).await;
     }
 }
 
@@ -181,6 +187,7 @@ fn broker_settings(config: &Config) -> broker::Settings {
             config::RefusedPublish::Disconnect => broker::RefusedPublish::Disconnect,
         },
         sessions: config.limits.sessions,
+        queue: broker::Bounds { messages: config.limits.queued_messages, bytes: config.limits.queued_bytes },
         retained_messages: config.limits.retained_messages,
         retained_bytes: config.limits.retained_bytes,
         memory: config.limits.memory,

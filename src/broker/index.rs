@@ -175,7 +175,7 @@ impl Index {
     }
 
     /// Adds or replaces a member of a share group.
-    pub fn share(&self, name: &Arc<str>, filter: &TopicFilter, member: Member) {
+    pub fn share(&self, name: &Arc<str>, filter: &TopicFilter, member: Member) -> Arc<Group> {
         let mut root = self.root.write();
         let leaf = root.leaf(filter.levels());
         let group = match leaf.groups.iter().find(|group| group.name == *name) {
@@ -190,6 +190,7 @@ impl Index {
             self.shared.fetch_add(1, Ordering::Relaxed);
         }
         self.generation.fetch_add(1, Ordering::Release);
+        group
     }
 
     /// Ends a subscription; `group` is the share name of a shared one.

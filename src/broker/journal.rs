@@ -73,7 +73,7 @@ pub enum Change<'a> {
         /// Number in the session's queue, rising, never 0.
         seq: u64,
         /// The message.
-        message: &'a Message,
+        message: &'a Arc<Message>,
         /// QoS of the delivery.
         qos: QoS,
         /// Retain flag of the delivery.
@@ -129,7 +129,7 @@ pub enum Change<'a> {
         /// Topic name.
         topic: &'a Arc<str>,
         /// The message; `None` removes it.
-        message: Option<&'a Message>,
+        message: Option<&'a Arc<Message>>,
     },
 }
 
@@ -138,6 +138,15 @@ pub enum Change<'a> {
 #[error("not stored: {0}")]
 pub struct JournalError(pub String);
 
+/// What keeping has cost since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Commits; each waits for the disk once.
+    pub commits: u64,
+    /// Bytes written to the disk.
+    pub bytes: u64,
+}
+
 /// Keeps what must survive.
 pub trait Journal: Send + Sync + 'static {
     /// Notes a change; must not block.
@@ -145,6 +154,11 @@ pub trait Journal: Send + Sync + 'static {
 
     /// A ticket that is done when everything recorded so far is durable; must not block.
     fn commit(&self) -> Ticket;
+
+    /// What it has cost so far.
+    fn written(&self) -> Written {
+        Written::default()
+    }
 
     /// Whether it can keep anything at present. While it cannot (the disk is full), nothing may be promised.
     fn is_writable(&self) -> bool {

@@ -58,6 +58,24 @@ impl Message {
     }
 }
 
+#[cfg(test)]
+impl Message {
+    /// A message of QoS 2 without anything special.
+    pub(crate) fn for_tests(topic: &str, payload: &str, author: Identity) -> Arc<Self> {
+        Arc::new(Message {
+            topic: topic.into(),
+            payload: payload.as_bytes().into(),
+            properties: Box::default(),
+            qos: QoS::ExactlyOnce,
+            retain: false,
+            expires: None,
+            author: Arc::new(author),
+            row: AtomicU64::new(0),
+            _share: Share::default(),
+        })
+    }
+}
+
 /// About how much memory a message takes, in bytes, properties aside.
 pub(super) fn size(topic: &str, payload: &[u8]) -> usize {
     const OVERHEAD: usize = 128;

@@ -102,8 +102,10 @@ pub(super) enum ClaimError {
 
 /// Bounds of a session's queue.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub struct Bounds {
+    /// How many messages.
     pub messages: usize,
+    /// Their size in bytes.
     pub bytes: usize,
 }
 
@@ -159,18 +161,37 @@ impl Registry {
                 return Err(ClaimError::FullForUser);
             }
         }
+        let seat = self.seat(owner.clone(), client_id.clone(), Session::default(), bounds, 1);
+        seats.insert(client_id.clone(), seat.clone());
+        Ok(Claim { broker, seat, turn: 0 })
+    }
+
+    /// Gives a session that was kept over a restart its seat.
+    pub fn restore(&self, owner: &Arc<Identity>, session: Session<Candidate>, bounds: Bounds) -> Arc<Seat> {
+        let client_id = &owner.client_id;
+        let seat = self.seat(owner.clone(), client_id.clone(), session, bounds, 0);
+        self.seats.lock().insert(client_id.clone(), seat.clone());
+        seat
+    }
+
+    fn seat(
+        &self,
+        owner: Arc<Identity>,
+        client_id: Arc<str>,
+        session: Session<Candidate>,
+        bounds: Bounds,
+        claims: usize,
+    ) -> Arc<Seat> {
         let key = self.next_key.fetch_add(1, Ordering::Relaxed);
-        let seat = Arc::new(Seat {
-            outbox: Arc::new(Outbox::new(key, client_id.clone(), bounds.messages, bounds.bytes)),
-            owner: Mutex::new(owner.clone()),
-            session: Arc::default(),
+        Arc::new(Seat {
+            outbox: Arc::new(Outbox::new(key, client_id, bounds.messages, bounds.bytes)),
+            owner: Mutex::new(owner),
+            session: Arc::new(tokio::sync::Mutex::new(session)),
             backlog: Mutex::default(),
             parked: Mutex::default(),
             scheduled: Mutex::default(),
-            claims: AtomicUsize::new(1),
-        });
-        seats.insert(client_id.clone(), seat.clone());
-        Ok(Claim { broker, seat, turn: 0 })
+            claims: AtomicUsize::new(claims),
+        })
     }
 
     /// Takes a seat out, unless somebody claims it. The caller holds the session, and has emptied it.

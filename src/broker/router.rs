@@ -16,7 +16,7 @@ use super::{
     message::{Candidate, Extra, Message},
     outbox::{Offer, Outbox},
     retained::Retained,
-    shared::Member,
+    shared::{Group, Member},
 };
 
 /// Targets a publisher's cached routes may have together, unless a single one has more.
@@ -228,10 +228,14 @@ impl Router {
         Some(Search { filter, qos: options.qos, extra, not_by })
     }
 
-    fn enter(&self, outbox: &Arc<Outbox>, subscription: &Subscription) {
+    /// Enters a subscription into the index; the group it joins, if it is shared.
+    pub fn enter(&self, outbox: &Arc<Outbox>, subscription: &Subscription) -> Option<Arc<Group>> {
         let Subscription { filter, group, options, identifier } = subscription;
         match group {
-            None => self.index.subscribe(outbox, filter, *options, *identifier),
+            None => {
+                self.index.subscribe(outbox, filter, *options, *identifier);
+                None
+            }
             Some(name) => {
                 let member = Member {
                     outbox: outbox.clone(),
@@ -239,7 +243,7 @@ impl Router {
                     retain_as_published: options.retain_as_published,
                     identifier: *identifier,
                 };
-                self.index.share(name, filter, member);
+                Some(self.index.share(name, filter, member))
             }
         }
     }

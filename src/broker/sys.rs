@@ -79,7 +79,8 @@ impl Router {
             };
             (target.outbox.clone(), target.outbox.offer(candidate, &*self.journal))
         });
-        let shared = route.groups.iter().filter_map(|group| group.offer(&message, &[], None, true, &*self.journal));
+        let shared =
+            route.groups.iter().filter_map(|group| group.offer(&message, &[], None, true, &*self.journal));
         for (outbox, offer) in plain.chain(shared) {
             match offer {
                 Offer::Queued { wake, .. } | Offer::Behind { wake, .. } if wake => outbox.bell.wake(),

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 /// An admitted client. Rights hang on `user` and, for rules with `%c`, on `client_id`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// Client identifier.
     pub client_id: Arc<str>,

@@ -336,7 +336,7 @@ where
         }
     }
 
-    fn note_received(&self, id: u16, open: bool) {
+    pub(super) fn note_received(&self, id: u16, open: bool) {
         if self.session.expiry > 0 {
             let client = &self.seat.outbox.client_id;
             self.broker.router.journal.record(Change::Received { client, id, open });

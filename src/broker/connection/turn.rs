@@ -9,12 +9,18 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::broker::{clock, counters::Dropped, journal::Change, message::Candidate, router::PassOn};
+use crate::broker::{
+    clock,
+    counters::Dropped,
+    journal::{Change, JournalError},
+    message::Candidate,
+    router::PassOn,
+};
 use crate::mqtt::{Ack, Packet, QoS, ReasonCode, Version, codec};
 use crate::policy::Standing;
 use crate::session::Resend;
 
-use super::{Connection, End, inbound::NOT_STORED, limits::SUBSCRIBE_SIZE, writer::TooLarge};
+use super::{Connection, End, Owed, inbound::NOT_STORED, limits::SUBSCRIBE_SIZE, writer::TooLarge};
 
 /// Nothing more is encoded while this many bytes wait to be written.
 const HIGH: usize = 64 * 1024;
@@ -149,26 +155,30 @@ where
     /// Sends acknowledgements whose commits are done, in order.
     fn pay(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         while let Some(first) = self.owed.front_mut() {
-            match first.ticket.poll(cx) {
-                Poll::Pending => break,
-                Poll::Ready(Err(error)) => {
-                    tracing::error!(%error, "an acknowledgement could not be given");
-                    let reason = ReasonCode::QuotaExceeded;
-                    // What cannot be told in an acknowledgement is told by closing.
-                    let Some(refused) = refused(&first.packet, self.client.version, reason) else {
-                        return Err(End::Fault(reason, NOT_STORED));
-                    };
-                    self.writer.packet(&refused);
-                    self.unacknowledged -= usize::from(first.counts);
-                    self.owed.pop_front();
-                }
-                Poll::Ready(Ok(())) => {
-                    self.writer.encoded(&first.packet);
-                    self.unacknowledged -= usize::from(first.counts);
-                    self.owed.pop_front();
-                }
+            let Poll::Ready(outcome) = first.ticket.poll(cx) else { break };
+            let Some(owed) = self.owed.pop_front() else { break };
+            self.unacknowledged -= usize::from(owed.counts);
+            match outcome {
+                Ok(()) => self.writer.encoded(&owed.packet),
+                Err(error) => self.take_back(&owed, &error)?,
             }
         }
+        Ok(())
+    }
+
+    /// Answers what could not be stored: refused where an acknowledgement can say so, else by closing.
+    fn take_back(&mut self, owed: &Owed, error: &JournalError) -> Result<(), End> {
+        tracing::warn!(client = ?self.seat.outbox.client_id, %error, "an acknowledgement could not be given");
+        let reason = ReasonCode::QuotaExceeded;
+        let Some(refused) = refused(&owed.packet, self.client.version, reason) else {
+            return Err(End::Fault(reason, NOT_STORED));
+        };
+        if let Packet::PubRec(ack) = &refused {
+            // The exchange is over with the refusal [MQTT-4.3.3-9].
+            self.session.incoming.release(ack.packet_id);
+            self.note_received(ack.packet_id, false);
+        }
+        self.writer.packet(&refused);
         Ok(())
     }
 
@@ -336,7 +346,10 @@ where
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(error)) => {
                 tracing::error!(%error, "messages of QoS 2 cannot be delivered");
-                return Err(End::Fault(ReasonCode::QuotaExceeded, "the state of the session could not be stored"));
+                return Err(End::Fault(
+                    ReasonCode::QuotaExceeded,
+                    "the state of the session could not be stored",
+                ));
             }
         }
         self.numbered = None;
