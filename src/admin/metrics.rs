@@ -39,6 +39,7 @@ impl Collector for Scrape {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut out = Writer { encoder };
         broker(&self.broker, &mut out)?;
+        store(&self.broker, &mut out)?;
         policy(&self.policy, &mut out)
     }
 }
@@ -98,6 +99,18 @@ fn broker(now: &Snapshot, out: &mut Writer<'_>) -> fmt::Result {
     )?;
     let shared = "Members of all share groups";
     out.gauge("latchgate_broker_shared_subscriptions", shared, now.shared_subscriptions as u64)
+}
+
+/// What an SD card has to bear.
+fn store(now: &Snapshot, out: &mut Writer<'_>) -> fmt::Result {
+    let commits = "Commits of sessions, queues and retained messages; each waits for the disk once";
+    out.counter("latchgate_store_commits", commits, now.written.commits)?;
+    out.counter("latchgate_store_written_bytes", "Bytes written to the disk for them", now.written.bytes)?;
+    let took = "How long the commits took together";
+    let micros = u64::try_from(now.written.took.as_micros()).unwrap_or(u64::MAX);
+    out.counter("latchgate_store_commit_microseconds", took, micros)?;
+    let writable = "1 if state can be kept; 0 if not, when messages of QoS 1 and 2 are refused";
+    out.gauge("latchgate_store_writable", writable, u64::from(now.writable))
 }
 
 fn policy(now: &Verdicts, out: &mut Writer<'_>) -> fmt::Result {

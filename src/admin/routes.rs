@@ -138,7 +138,10 @@ async fn scrape(State(admin): State<Admin>) -> Response {
     }
 }
 
-/// That it is answered is the answer: the runtime makes progress.
-async fn healthz() -> &'static str {
-    "ok\n"
+/// That it is answered says that the runtime makes progress; what it says, whether state can be kept.
+async fn healthz(State(admin): State<Admin>) -> (StatusCode, &'static str) {
+    match admin.broker.is_writable() {
+        true => (StatusCode::OK, "ok\n"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "the state cannot be written: see the log\n"),
+    }
 }

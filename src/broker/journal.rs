@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use crate::mqtt::{QoS, TopicFilter};
@@ -145,6 +146,8 @@ pub struct Written {
     pub commits: u64,
     /// Bytes written to the disk.
     pub bytes: u64,
+    /// How long all commits took together.
+    pub took: Duration,
 }
 
 /// Keeps what must survive.

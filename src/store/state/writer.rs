@@ -34,6 +34,8 @@ pub(super) struct Shared {
     pub writable: AtomicBool,
     commits: AtomicU64,
     bytes: AtomicU64,
+    /// Microseconds that the commits took.
+    took: AtomicU64,
 }
 
 struct Gathered {
@@ -72,6 +74,7 @@ impl Shared {
             writable: AtomicBool::new(true),
             commits: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            took: AtomicU64::new(0),
         }
     }
 
@@ -106,7 +109,11 @@ impl Shared {
     }
 
     pub fn written(&self) -> Written {
-        Written { commits: self.commits.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
+        Written {
+            commits: self.commits.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            took: Duration::from_micros(self.took.load(Ordering::Relaxed)),
+        }
     }
 }
 
@@ -172,12 +179,15 @@ impl Writer {
     }
 
     fn commit(&mut self, dirty: &Dirty) -> Result<(), StoreError> {
+        let began = Instant::now();
         self.database.write(|transaction| {
             write(transaction, dirty).map_err(|error| self.database.failed(error))?;
             fail::point("before-commit");
             Ok(())
         })?;
         fail::point("after-commit");
+        let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.shared.took.fetch_add(took, Ordering::Relaxed);
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         self.count_log();
         if self.logged >= CHECKPOINT
