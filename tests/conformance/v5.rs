@@ -4,6 +4,7 @@ use crate::support::packet::{PUBACK, PUBCOMP, PUBREC, ack, frame};
 use crate::support::property::{self, Value};
 use crate::support::{Client, Connect, Packet, Publish, Subject, Version, skip_for_mosquitto};
 
+/// [v5: MQTT-3.3.4-9, MQTT-3.3.4-10, MQTT-4.9.0-1, MQTT-4.9.0-2]
 #[test]
 fn receive_maximum_2_means_two_in_flight() {
     let subject = Subject::start();
@@ -18,6 +19,7 @@ fn receive_maximum_2_means_two_in_flight() {
     assert_eq!(client.read(), Packet::PingResp, "no third before an acknowledgement");
 }
 
+/// [v5: MQTT-3.3.4-9, MQTT-4.9.0-2, MQTT-4.9.0-3]
 #[test]
 fn each_acknowledgement_lets_one_more_out_of_the_window() {
     skip_for_mosquitto!("has three in flight after the first acknowledgement");
@@ -40,6 +42,7 @@ fn each_acknowledgement_lets_one_more_out_of_the_window() {
     }
 }
 
+/// [v5: MQTT-3.3.4-9, MQTT-4.9.0-2]
 #[test]
 fn receive_maximum_counts_qos_2_until_pubcomp() {
     let subject = Subject::start();
@@ -74,6 +77,7 @@ fn receive_maximum_0_is_a_protocol_error() {
     }
 }
 
+/// [v5: MQTT-3.3.4-7]
 #[test]
 fn a_publisher_over_the_servers_receive_maximum_is_disconnected_with_0x93() {
     skip_for_mosquitto!("does not count");
@@ -97,6 +101,7 @@ fn a_publisher_over_the_servers_receive_maximum_is_disconnected_with_0x93() {
     client.expect_disconnect(0x93);
 }
 
+/// [v5: MQTT-3.1.2-25]
 #[test]
 fn a_message_over_the_clients_maximum_packet_size_is_not_sent_and_does_not_block() {
     let subject = Subject::start();
@@ -110,6 +115,7 @@ fn a_message_over_the_clients_maximum_packet_size_is_not_sent_and_does_not_block
     client.nothing_arrives();
 }
 
+/// [v5: MQTT-3.3.2-12]
 #[test]
 fn a_topic_alias_of_the_client_stands_for_its_topic() {
     let subject = Subject::start();
@@ -135,6 +141,7 @@ fn a_topic_alias_of_the_client_stands_for_its_topic() {
     }
 }
 
+/// [v5: MQTT-3.3.2-7]
 #[test]
 fn an_alias_dies_with_its_connection() {
     let subject = Subject::start();
@@ -147,6 +154,7 @@ fn an_alias_dies_with_its_connection() {
     client.expect_disconnect(0x82);
 }
 
+/// [v5: MQTT-3.2.2-17, MQTT-3.3.2-9]
 #[test]
 fn an_alias_over_the_maximum_or_without_topic_ends_the_connection() {
     let subject = Subject::start();
@@ -166,6 +174,7 @@ fn an_alias_over_the_maximum_or_without_topic_ends_the_connection() {
     }
 }
 
+/// [v5: MQTT-3.1.2-26, MQTT-3.3.2-11]
 #[test]
 fn topic_aliases_offered_by_a_subscriber_never_name_the_wrong_topic() {
     let subject = Subject::start();
@@ -200,6 +209,7 @@ fn topic_aliases_offered_by_a_subscriber_never_name_the_wrong_topic() {
     }
 }
 
+/// [v5: MQTT-3.3.2-5, MQTT-3.3.2-6]
 #[test]
 fn an_expired_message_is_not_delivered_and_one_that_waited_counts_down() {
     let subject = Subject::start();
@@ -266,6 +276,7 @@ fn a_live_message_with_an_expiry_carries_it_on() {
     }
 }
 
+/// [v5: MQTT-3.3.2-4, MQTT-3.3.2-15, MQTT-3.3.2-16, MQTT-3.3.2-17, MQTT-3.3.2-18, MQTT-3.3.2-20]
 #[test]
 fn the_properties_of_a_message_pass_through_unchanged_and_in_order() {
     let subject = Subject::start();
@@ -293,7 +304,7 @@ fn the_properties_of_a_message_pass_through_unchanged_and_in_order() {
     check_properties(&late.receive().properties, &others, &user);
 }
 
-/// User properties keep their order among themselves [MQTT-3.3.2-18]; the others may stand anywhere.
+/// User properties keep their order among themselves; the others may stand anywhere.
 fn check_properties(
     found: &[property::Property],
     others: &[property::Property],
@@ -353,6 +364,7 @@ fn a_request_is_answered_over_its_response_topic() {
     assert_eq!(answer.properties, [property::correlation_data(b"q1")]);
 }
 
+/// [v5: MQTT-4.12.0-7]
 #[test]
 fn an_unsolicited_auth_is_answered_0x82() {
     let subject = Subject::start();

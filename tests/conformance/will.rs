@@ -11,6 +11,7 @@ fn watcher(subject: &Subject) -> Client {
     watcher
 }
 
+/// [v5: MQTT-3.1.2-7, MQTT-3.1.2-8, MQTT-3.1.2-14] [v3.1.1: MQTT-3.1.2-8, MQTT-3.1.2-16]
 #[test]
 fn a_cut_connection_sends_the_will() {
     let subject = Subject::start();
@@ -27,6 +28,7 @@ fn a_cut_connection_sends_the_will() {
     watcher.nothing_arrives();
 }
 
+/// [v5: MQTT-3.14.4-3] [v3.1.1: MQTT-3.14.4-3]
 #[test]
 fn a_disconnect_deletes_the_will() {
     let subject = Subject::start();
@@ -69,6 +71,7 @@ fn an_expired_keep_alive_sends_the_will() {
     assert_eq!(watcher.receive().text(), "gone");
 }
 
+/// [v3.1.1: MQTT-3.1.2-17]
 #[test]
 fn a_retained_will_is_retained() {
     let subject = Subject::start();
@@ -96,6 +99,7 @@ fn a_takeover_publishes_the_will_of_the_old_connection() {
     assert_eq!(watcher.receive().text(), "new");
 }
 
+/// [v3.1.1: MQTT-3.1.2-10, MQTT-3.1.2-12]
 #[test]
 fn a_successor_without_will_inherits_none() {
     let subject = Subject::start();
@@ -109,6 +113,7 @@ fn a_successor_without_will_inherits_none() {
     watcher.nothing_arrives();
 }
 
+/// [v3.1.1: MQTT-3.1.2-10]
 #[test]
 fn a_will_that_was_discarded_by_disconnect_does_not_come_back_with_the_session() {
     let subject = Subject::start();
@@ -120,6 +125,7 @@ fn a_will_that_was_discarded_by_disconnect_does_not_come_back_with_the_session()
     watcher.nothing_arrives();
 }
 
+/// [v5: MQTT-3.1.3-9]
 #[test]
 fn a_delayed_will_is_not_sent_when_the_client_comes_back_in_time() {
     let subject = Subject::start();
@@ -133,6 +139,7 @@ fn a_delayed_will_is_not_sent_when_the_client_comes_back_in_time() {
     watcher.nothing_arrives();
 }
 
+/// [v5: MQTT-3.1.2-8]
 #[test]
 fn a_delayed_will_is_sent_when_its_delay_has_passed() {
     let subject = Subject::start();
@@ -154,6 +161,7 @@ fn a_delayed_will_is_sent_no_later_than_the_end_of_the_session() {
     assert_eq!(watcher.receive().text(), "gone");
 }
 
+/// [v5: MQTT-3.1.2-8]
 #[test]
 fn a_clean_start_ends_the_old_session_and_with_it_sends_the_delayed_will() {
     skip_for_mosquitto!("drops the delayed will");
@@ -165,6 +173,7 @@ fn a_clean_start_ends_the_old_session_and_with_it_sends_the_delayed_will() {
     assert_eq!(watcher.receive().text(), "gone");
 }
 
+/// [v5: MQTT-3.1.3-10]
 #[test]
 fn the_properties_of_a_will_are_delivered() {
     let subject = Subject::start();

@@ -46,6 +46,7 @@ fn three_hundred_silent_sockets_keep_nobody_out() {
     drop(silent);
 }
 
+/// [v5: MQTT-3.2.2-15]
 #[test]
 fn a_packet_over_the_limit_is_answered_0x95_before_its_body_is_read() {
     let subject = Subject::with().limit("packet_size", 2000).start();

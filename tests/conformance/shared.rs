@@ -158,6 +158,7 @@ fn no_retained_message_is_sent_to_a_shared_subscription() {
     client.nothing_arrives();
 }
 
+/// [v5: MQTT-3.8.3-4]
 #[test]
 fn no_local_on_a_shared_subscription_is_a_protocol_error() {
     skip_for_mosquitto!("grants it");
@@ -178,6 +179,7 @@ fn the_identifier_of_a_shared_subscription_comes_with_its_messages() {
     assert_eq!(message.properties, [property::subscription_identifier(11)]);
 }
 
+/// [v5: MQTT-4.8.2-3]
 #[test]
 fn each_member_is_served_at_its_own_quality_of_service() {
     let subject = Subject::start();

@@ -1,10 +1,12 @@
 //! MQTT over real sockets against the real executable, theme by theme. No theme knows the crate; the same
-//! tests run against Debian's Mosquitto with `MQTT_TEST_SUBJECT=mosquitto`, which proves the tests.
+//! tests run against Debian's Mosquitto with `MQTT_TEST_SUBJECT=mosquitto`, which proves the tests. Each names
+//! the normative ids it covers; `coverage.rs` says how, and fails for an id without a test.
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod connect;
+mod coverage;
 mod keep_alive;
 mod limits;
 mod malformed;

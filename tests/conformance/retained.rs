@@ -3,6 +3,7 @@
 use crate::support::packet::{RETAIN_AS_PUBLISHED, RETAINED_IF_NEW, RETAINED_NEVER, VERSIONS};
 use crate::support::{Connect, Publish, Subject};
 
+/// [v5: MQTT-3.3.1-9] [v3.1.1: MQTT-3.3.1-5, MQTT-3.3.1-6, MQTT-3.3.1-8]
 #[test]
 fn a_retained_message_reaches_later_subscribers_with_the_retain_flag() {
     let subject = Subject::start();
@@ -21,6 +22,7 @@ fn a_retained_message_reaches_later_subscribers_with_the_retain_flag() {
     }
 }
 
+/// [v3.1.1: MQTT-3.3.1-9]
 #[test]
 fn an_established_subscription_gets_it_without_the_retain_flag() {
     let subject = Subject::start();
@@ -30,6 +32,7 @@ fn an_established_subscription_gets_it_without_the_retain_flag() {
     assert!(!client.receive().retain);
 }
 
+/// [v3.1.1: MQTT-3.3.1-6]
 #[test]
 fn only_the_last_retained_message_is_kept() {
     let subject = Subject::start();
@@ -42,6 +45,7 @@ fn only_the_last_retained_message_is_kept() {
     client.nothing_arrives();
 }
 
+/// [v3.1.1: MQTT-3.3.1-10, MQTT-3.3.1-11]
 #[test]
 fn an_empty_retained_message_deletes_and_is_itself_delivered() {
     let subject = Subject::start();
@@ -68,6 +72,7 @@ fn an_empty_payload_without_retain_deletes_nothing() {
     assert_eq!(client.receive().text(), "kept");
 }
 
+/// [v3.1.1: MQTT-3.3.1-12]
 #[test]
 fn a_message_without_retain_replaces_nothing() {
     let subject = Subject::start();
@@ -78,6 +83,7 @@ fn a_message_without_retain_replaces_nothing() {
     assert_eq!(client.receive().text(), "kept");
 }
 
+/// [v3.1.1: MQTT-3.1.2-7]
 #[test]
 fn the_retained_message_outlives_its_publisher() {
     let subject = Subject::start();
@@ -107,6 +113,7 @@ fn five_hundred_retained_messages_all_reach_a_wildcard_subscription() {
     }
 }
 
+/// [v5: MQTT-3.8.4-4] [v3.1.1: MQTT-3.8.4-3]
 #[test]
 fn subscribing_again_sends_the_retained_message_again() {
     let subject = Subject::start();
@@ -121,6 +128,7 @@ fn subscribing_again_sends_the_retained_message_again() {
     }
 }
 
+/// [v5: MQTT-3.3.1-10]
 #[test]
 fn retain_handling_1_sends_it_only_for_a_new_subscription() {
     let subject = Subject::start();
@@ -135,6 +143,7 @@ fn retain_handling_1_sends_it_only_for_a_new_subscription() {
     assert_eq!(client.receive().text(), "x");
 }
 
+/// [v5: MQTT-3.3.1-11]
 #[test]
 fn retain_handling_2_never_sends_it() {
     let subject = Subject::start();
@@ -144,6 +153,7 @@ fn retain_handling_2_never_sends_it() {
     client.nothing_arrives();
 }
 
+/// [v5: MQTT-3.3.1-13]
 #[test]
 fn retain_as_published_keeps_the_flag_of_live_messages() {
     let subject = Subject::start();

@@ -6,6 +6,7 @@ use crate::support::{
     Connect, Packet, Publish, Subject, Subscribe, Value, Version, property, skip_for_mosquitto,
 };
 
+/// [v3.1.1: MQTT-3.3.2-3, MQTT-4.7.3-4]
 #[test]
 fn filters_match_as_the_specification_says() {
     let subject = Subject::start();
@@ -43,6 +44,7 @@ fn filters_match_as_the_specification_says() {
     }
 }
 
+/// [v3.1.1: MQTT-4.7.2-1]
 #[test]
 fn a_leading_wildcard_does_not_match_dollar_topics() {
     let subject = Subject::start();
@@ -92,6 +94,8 @@ fn invalid_filters_end_the_connection_or_are_refused() {
     subject.still_serves();
 }
 
+/// [v5: MQTT-2.2.1-6, MQTT-3.8.4-1, MQTT-3.8.4-2, MQTT-3.8.4-5, MQTT-3.8.4-6, MQTT-3.8.4-7, MQTT-3.9.3-1]
+/// [v3.1.1: MQTT-2.3.1-7, MQTT-3.8.4-1, MQTT-3.8.4-2, MQTT-3.8.4-4, MQTT-3.8.4-5, MQTT-3.9.3-1]
 #[test]
 fn a_subscribe_is_answered_with_a_code_per_filter_in_their_order() {
     let subject = Subject::start();
@@ -102,6 +106,7 @@ fn a_subscribe_is_answered_with_a_code_per_filter_in_their_order() {
     }
 }
 
+/// [v5: MQTT-3.8.3-2, MQTT-3.10.3-2] [v3.1.1: MQTT-3.8.3-3, MQTT-3.10.3-2]
 #[test]
 fn an_empty_subscribe_or_unsubscribe_is_a_protocol_error() {
     skip_for_mosquitto!("waits for more");
@@ -116,6 +121,7 @@ fn an_empty_subscribe_or_unsubscribe_is_a_protocol_error() {
     }
 }
 
+/// [v3.1.1: MQTT-3.8.4-3]
 #[test]
 fn subscribing_again_replaces_the_quality_of_service() {
     let subject = Subject::start();
@@ -128,6 +134,8 @@ fn subscribing_again_replaces_the_quality_of_service() {
     }
 }
 
+/// [v5: MQTT-2.2.1-6, MQTT-3.10.4-4, MQTT-3.10.4-5, MQTT-3.10.4-6, MQTT-3.11.3-1, MQTT-3.11.3-2]
+/// [v3.1.1: MQTT-2.3.1-7, MQTT-3.10.4-4, MQTT-3.10.4-5, MQTT-3.10.4-6]
 #[test]
 fn unsuback_is_one_packet_with_a_code_per_filter() {
     let subject = Subject::start();
@@ -147,6 +155,7 @@ fn unsuback_is_one_packet_with_a_code_per_filter() {
     }
 }
 
+/// [v3.1.1: MQTT-3.10.4-2]
 #[test]
 fn after_unsuback_no_message_comes() {
     let subject = Subject::start();
@@ -160,6 +169,7 @@ fn after_unsuback_no_message_comes() {
     client.nothing_arrives();
 }
 
+/// [v5: MQTT-3.3.4-2] [v3.1.1: MQTT-3.3.5-1]
 #[test]
 fn overlapping_subscriptions_deliver_once_at_the_highest_quality_of_service() {
     skip_for_mosquitto!("delivers at the QoS of one of the subscriptions");
@@ -175,6 +185,7 @@ fn overlapping_subscriptions_deliver_once_at_the_highest_quality_of_service() {
     }
 }
 
+/// [v5: MQTT-3.8.3-3]
 #[test]
 fn no_local_keeps_a_clients_own_messages_from_it() {
     let subject = Subject::start();
@@ -201,6 +212,7 @@ fn a_subscription_identifier_comes_with_every_message() {
     }
 }
 
+/// [v5: MQTT-3.3.4-3, MQTT-3.3.4-4, MQTT-3.3.4-5]
 #[test]
 fn an_overlap_brings_all_identifiers() {
     let subject = Subject::start();
@@ -224,6 +236,7 @@ fn an_overlap_brings_all_identifiers() {
     assert_eq!(numbers, [7, 8, 9]);
 }
 
+/// [v5: MQTT-3.8.4-3]
 #[test]
 fn subscribing_again_replaces_the_identifier() {
     let subject = Subject::start();

@@ -5,6 +5,8 @@ use std::thread;
 use crate::support::packet::{PUBACK, PUBCOMP, PUBREC, VERSIONS, ack, disconnect_v5};
 use crate::support::{Connect, Packet, Publish, Subject, Version, eventually, property};
 
+/// [v5: MQTT-3.1.2-4, MQTT-3.1.2-6, MQTT-3.1.4-4, MQTT-3.2.2-2, MQTT-3.2.2-3]
+/// [v3.1.1: MQTT-3.1.2-6, MQTT-3.1.4-3, MQTT-3.2.2-1, MQTT-3.2.2-2, MQTT-3.2.2-3]
 #[test]
 fn session_present_tells_whether_the_session_was_kept() {
     let subject = Subject::start();
@@ -25,6 +27,7 @@ fn session_present_tells_whether_the_session_was_kept() {
     }
 }
 
+/// [v5: MQTT-3.1.2-5, MQTT-3.1.2-23, MQTT-3.1.3-2] [v3.1.1: MQTT-3.1.2-4, MQTT-3.1.3-2, MQTT-4.1.0-1]
 #[test]
 fn a_kept_session_keeps_its_subscriptions() {
     let subject = Subject::start();
@@ -44,6 +47,7 @@ fn a_kept_session_keeps_its_subscriptions() {
     }
 }
 
+/// [v5: MQTT-3.1.2-23, MQTT-4.5.0-1]
 #[test]
 fn v5_clean_start_with_an_expiry_keeps_the_session() {
     let subject = Subject::start();
@@ -70,6 +74,7 @@ fn v5_clean_start_0_without_an_expiry_keeps_nothing() {
     client.nothing_arrives();
 }
 
+/// [v5: MQTT-4.1.0-2]
 #[test]
 fn a_v5_session_ends_when_its_expiry_has_passed() {
     let subject = Subject::start();
@@ -104,6 +109,7 @@ fn the_expiry_can_be_changed_by_disconnect_but_not_raised_from_0() {
     assert!(!connack.session_present);
 }
 
+/// [v5: MQTT-4.5.0-1] [v3.1.1: MQTT-3.1.2-5, MQTT-4.5.0-1]
 #[test]
 fn a_client_that_is_away_gets_its_qos_1_and_2_messages_in_order() {
     let subject = Subject::start();
@@ -149,6 +155,8 @@ fn five_thousand_qos_1_messages_wait_for_a_client_that_is_away() {
     client.nothing_arrives();
 }
 
+/// [v5: MQTT-3.3.1-1, MQTT-4.3.2-3, MQTT-4.4.0-1]
+/// [v3.1.1: MQTT-2.3.1-4, MQTT-3.3.1-1, MQTT-4.3.2-1, MQTT-4.4.0-1, MQTT-4.6.0-1]
 #[test]
 fn unacknowledged_messages_come_again_with_dup_in_their_order() {
     let subject = Subject::start();
@@ -180,6 +188,7 @@ fn unacknowledged_messages_come_again_with_dup_in_their_order() {
     }
 }
 
+/// [v5: MQTT-4.3.3-3, MQTT-4.3.3-5, MQTT-4.3.3-6, MQTT-4.4.0-1] [v3.1.1: MQTT-4.3.3-1, MQTT-4.4.0-1]
 #[test]
 fn an_outgoing_qos_2_exchange_is_resumed_where_it_stood() {
     let subject = Subject::start();
@@ -215,6 +224,7 @@ fn an_outgoing_qos_2_exchange_is_resumed_where_it_stood() {
     }
 }
 
+/// [v5: MQTT-3.1.4-3] [v3.1.1: MQTT-3.1.4-2]
 #[test]
 fn a_takeover_disconnects_the_old_connection_and_keeps_the_session() {
     let subject = Subject::start();
@@ -286,6 +296,7 @@ fn sixty_takeovers_under_a_flood_leave_the_server_well_and_the_session_whole() {
     subject.still_serves();
 }
 
+/// [v5: MQTT-3.1.4-3] [v3.1.1: MQTT-3.1.4-2]
 #[test]
 fn many_connections_of_one_client_identifier_at_once_leave_exactly_one() {
     let subject = Subject::start();
