@@ -256,7 +256,7 @@ fn an_expired_retained_message_is_not_delivered() {
 }
 
 /// Returns when so many seconds have passed for the server: a will with that delay has come.
-fn expired(subject: &Subject, seconds: u32) {
+pub fn expired(subject: &Subject, seconds: u32) {
     let mut clock = subject.v5("clock");
     clock.subscribe("clock", 0);
     let will = crate::support::Will::new("clock", "").with(property::will_delay(seconds));
