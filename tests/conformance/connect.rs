@@ -4,7 +4,7 @@ use crate::support::packet::{VERSIONS, frame};
 use crate::support::property::{self, Value};
 use crate::support::{Client, Connect, Subject, Version, skip_for_mosquitto};
 
-/// [v5: MQTT-3.1.4-5, MQTT-4.2-1] [v3.1.1: MQTT-3.1.4-4, MQTT-7.1.1-1]
+/// [v5: MQTT-3.1.4-5, MQTT-4.2-1] [v3.1.1: MQTT-3.1.4-4, MQTT-7.0.0-2, MQTT-7.1.1-1]
 #[test]
 fn all_three_versions_are_served_on_one_port() {
     let subject = Subject::start();

@@ -3,7 +3,18 @@
 use crate::raw::{self, BOTH, is_refused};
 use crate::support::packet::frame;
 use crate::support::property::{self, Property, Value, block};
+use crate::support::subject::is_mosquitto;
 use crate::support::{Client, Connect, Gone, Packet, Publish, Subject, Version, Will, skip_for_mosquitto};
+
+/// The password of the account `anna`.
+const PASSWORD: &str = "correct horse battery staple";
+
+/// Adds the account, with few rounds, because a strong stored password takes seconds in a debug build.
+fn add_anna(subject: &Subject) {
+    let stored =
+        "$pbkdf2-sha256$i=1000,l=32$c2FsdHNhbHRzYWx0c2FsdA$31ltvuXrbs8POP2F4tw9851NSNQCQpm0sCwu2eEvId8";
+    subject.command(&["user", "add", "anna", "--hash", stored]).exits(0);
+}
 
 /// [v5: MQTT-3.1.2-3, MQTT-3.1.4-1] [v3.1.1: MQTT-3.1.2-3]
 #[test]
@@ -97,14 +108,14 @@ fn a_connect_without_a_client_identifier_field_is_refused() {
 #[test]
 fn the_fields_of_connect_are_read_in_their_order() {
     let subject = Subject::with().prepare();
-    if !crate::support::subject::is_mosquitto() {
-        subject.command_with_input(&["user", "add", "anna", "--password-stdin"], "secret\n").exits(0);
+    if !is_mosquitto() {
+        add_anna(&subject);
     }
     let mut watcher = subject.v5("watcher");
     watcher.subscribe("will/+", 1);
     for version in BOTH {
         let will = Will::new("will/topic", "will payload").qos(1);
-        let connect = Connect::new(version, "will/id").will(will).login("anna", "secret");
+        let connect = Connect::new(version, "will/id").will(will).login("anna", PASSWORD);
         subject.accept(&connect).drop_connection();
         let message = watcher.receive();
         assert_eq!((message.topic.as_str(), message.text()), ("will/topic", "will payload"));
@@ -138,11 +149,11 @@ fn another_protocol_name_of_version_5_is_refused() {
 #[test]
 fn a_login_that_fails_is_told_its_code_and_closed() {
     skip_for_mosquitto!("has no accounts");
-    let subject = Subject::with().listener(" ").start();
+    let subject = Subject::with().listener(" ").prepare();
+    add_anna(&subject);
     for (version, codes) in [(Version::V311, [4, 5]), (Version::V5, [0x86, 0x87])] {
-        for connect in
-            [Connect::new(version, "nobody"), Connect::new(version, "nobody").login("nobody", "guess")]
-        {
+        let anna = Connect::new(version, "anna");
+        for connect in [anna.clone(), anna.login("anna", "a guess")] {
             let code = subject.refuse(&connect).code;
             assert!(codes.contains(&code), "{version:?}: {code:#04x}");
         }

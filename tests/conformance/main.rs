@@ -21,5 +21,6 @@ mod session;
 mod shared;
 mod string;
 mod subscription;
+mod topic;
 mod v5;
 mod will;

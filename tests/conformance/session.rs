@@ -5,7 +5,7 @@ use std::thread;
 use crate::support::packet::{PUBACK, PUBCOMP, PUBREC, VERSIONS, ack, disconnect_v5};
 use crate::support::{Connect, Packet, Publish, Subject, Version, eventually, property};
 
-/// [v5: MQTT-3.1.2-4, MQTT-3.1.2-6, MQTT-3.1.4-4, MQTT-3.2.2-2, MQTT-3.2.2-3]
+/// [v5: MQTT-3.1.2-4, MQTT-3.1.2-6, MQTT-3.1.4-4, MQTT-3.2.2-1, MQTT-3.2.2-2, MQTT-3.2.2-3]
 /// [v3.1.1: MQTT-3.1.2-6, MQTT-3.1.4-3, MQTT-3.2.2-1, MQTT-3.2.2-2, MQTT-3.2.2-3]
 #[test]
 fn session_present_tells_whether_the_session_was_kept() {

@@ -6,7 +6,7 @@ use crate::support::{
     Connect, Packet, Publish, Subject, Subscribe, Value, Version, property, skip_for_mosquitto,
 };
 
-/// [v3.1.1: MQTT-3.3.2-3, MQTT-4.7.3-4]
+/// [v5: MQTT-3.3.2-3, MQTT-4.7.3-4] [v3.1.1: MQTT-3.3.2-3, MQTT-4.7.3-4]
 #[test]
 fn filters_match_as_the_specification_says() {
     let subject = Subject::start();
@@ -31,9 +31,15 @@ fn filters_match_as_the_specification_says() {
         ("a b/ c", "a b/ c", true),
         ("A", "a", false),
         ("a//b", "a/b", false),
+        // One character, composed and decomposed: nothing is normalized.
+        ("\u{E9}", "e\u{301}", false),
+        ("e\u{301}", "e\u{301}", true),
+        ("a/../b", "b", false),
+        ("a%2Fb", "a/b", false),
     ];
-    let mut client = subject.v311("matcher");
-    for (filter, topic, matches) in cases {
+    let mut clients = VERSIONS.map(|version| subject.accept(&Connect::new(version, &format!("{version:?}"))));
+    for (n, (filter, topic, matches)) in cases.into_iter().enumerate() {
+        let client = &mut clients[n % 3];
         client.subscribe(filter, 1);
         client.say(topic, "x");
         if matches {
@@ -44,17 +50,24 @@ fn filters_match_as_the_specification_says() {
     }
 }
 
-/// [v3.1.1: MQTT-4.7.2-1]
+/// [v5: MQTT-4.7.2-1] [v3.1.1: MQTT-4.7.2-1]
 #[test]
 fn a_leading_wildcard_does_not_match_dollar_topics() {
     let subject = Subject::start();
-    let mut client = subject.v311("dollar");
-    client.subscribe("#", 0);
-    client.subscribe("+/x", 0);
-    client.subscribe("$own/x", 0);
-    client.say("$own/x", "1");
-    assert_eq!(client.receive().topic, "$own/x");
-    client.nothing_arrives();
+    for version in VERSIONS {
+        let mut client = subject.accept(&Connect::new(version, "dollar"));
+        client.subscribe("#", 0);
+        client.subscribe("+/x", 0);
+        client.say("$own/x", "unseen");
+        client.say("own/y", "seen");
+        assert_eq!(client.receive().text(), "seen");
+        client.nothing_arrives();
+        client.unsubscribe(&["#"]);
+        client.subscribe("$own/x", 0);
+        client.say("$own/x", "1");
+        assert_eq!(client.receive().topic, "$own/x");
+        client.nothing_arrives();
+    }
 }
 
 #[test]
@@ -155,18 +168,50 @@ fn unsuback_is_one_packet_with_a_code_per_filter() {
     }
 }
 
-/// [v3.1.1: MQTT-3.10.4-2]
+/// [v5: MQTT-3.10.4-1, MQTT-3.10.4-2] [v3.1.1: MQTT-3.10.4-1, MQTT-3.10.4-2]
 #[test]
-fn after_unsuback_no_message_comes() {
+fn unsubscribing_ends_the_equal_filter_and_no_other() {
     let subject = Subject::start();
-    let mut client = subject.v311("leaver");
-    client.subscribe("a/+", 1);
-    client.subscribe("a/b", 1);
-    client.unsubscribe(&["a/+"]);
-    client.say("a/c", "unwanted");
-    client.say("a/b", "wanted");
-    assert_eq!(client.receive().text(), "wanted");
-    client.nothing_arrives();
+    for version in VERSIONS {
+        let mut client = subject.accept(&Connect::new(version, "leaver"));
+        client.subscribe("a/+", 1);
+        client.subscribe("a/b", 1);
+        client.unsubscribe(&["a/+"]);
+        client.say("a/c", "unwanted");
+        client.say("a/b", "wanted");
+        assert_eq!(client.receive().text(), "wanted");
+        // They match the filter or look like it, but are not equal to it.
+        client.unsubscribe(&["#", "a/#", "+/b", "a/B", "a/b/", "/a/b"]);
+        client.say("a/b", "still wanted");
+        assert_eq!(client.receive().text(), "still wanted");
+        client.nothing_arrives();
+    }
+}
+
+/// [v5: MQTT-3.10.4-3] [v3.1.1: MQTT-3.10.4-3]
+#[test]
+fn a_delivery_that_has_begun_is_completed_after_unsubscribe() {
+    let subject = Subject::start();
+    for version in VERSIONS {
+        let keep = Connect::new(version, "leaver").keep_session();
+        let mut client = subject.accept(&keep);
+        client.subscribe("a", 2);
+        for qos in 1..=2 {
+            client.publish(Publish::to("a").qos(qos).payload(qos.to_string()));
+        }
+        let begun = [client.expect_publish(), client.expect_publish()];
+        client.unsubscribe(&["a"]);
+        client.acknowledge(&begun[1]);
+        client.ping();
+        client.drop_connection();
+        // The one without PUBACK is still owed to the session.
+        let mut client = subject.accept(&keep);
+        let again = client.receive();
+        assert_eq!((again.id, again.text(), again.dup), (begun[0].id, "1", true));
+        client.nothing_arrives();
+        client.disconnect();
+        subject.accept(&Connect::new(version, "leaver")).disconnect();
+    }
 }
 
 /// [v5: MQTT-3.3.4-2] [v3.1.1: MQTT-3.3.5-1]

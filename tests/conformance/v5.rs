@@ -101,7 +101,7 @@ fn a_publisher_over_the_servers_receive_maximum_is_disconnected_with_0x93() {
     client.expect_disconnect(0x93);
 }
 
-/// [v5: MQTT-3.1.2-25]
+/// [v5: MQTT-3.1.2-24, MQTT-3.1.2-25]
 #[test]
 fn a_message_over_the_clients_maximum_packet_size_is_not_sent_and_does_not_block() {
     let subject = Subject::start();
@@ -113,6 +113,7 @@ fn a_message_over_the_clients_maximum_packet_size_is_not_sent_and_does_not_block
     publisher.say("a", "after");
     assert_eq!(client.receive_texts(2), ["before", "after"]);
     client.nothing_arrives();
+    assert!(client.largest_packet <= 100, "a packet of {} bytes", client.largest_packet);
 }
 
 /// [v5: MQTT-3.3.2-12]

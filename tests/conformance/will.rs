@@ -71,19 +71,26 @@ fn an_expired_keep_alive_sends_the_will() {
     assert_eq!(watcher.receive().text(), "gone");
 }
 
-/// [v3.1.1: MQTT-3.1.2-17]
+/// [v5: MQTT-3.1.2-14, MQTT-3.1.2-15] [v3.1.1: MQTT-3.1.2-16, MQTT-3.1.2-17]
 #[test]
-fn a_retained_will_is_retained() {
+fn a_will_with_will_retain_is_retained_and_one_without_is_not() {
     let subject = Subject::start();
     let mut watcher = watcher(&subject);
-    subject
-        .accept(&Connect::v311("mortal").will(Will::new("will/x", "gone").qos(1).retain()))
-        .drop_connection();
-    assert!(!watcher.receive().retain);
-    let mut late = subject.v311("late");
-    late.subscribe("will/x", 0);
-    let message = late.receive();
-    assert_eq!((message.text(), message.retain), ("gone", true));
+    for version in VERSIONS {
+        for (topic, retain) in [("will/not", false), (&format!("will/{version:?}"), true)] {
+            let mut will = Will::new(topic, "gone").qos(1);
+            will.retain = retain;
+            subject.accept(&Connect::new(version, "mortal").will(will)).drop_connection();
+            assert!(!watcher.receive().retain);
+            let mut late = subject.v311("late");
+            late.subscribe(topic, 0);
+            if retain {
+                let message = late.receive();
+                assert_eq!((message.text(), message.retain), ("gone", true));
+            }
+            late.nothing_arrives();
+        }
+    }
 }
 
 #[test]
@@ -99,18 +106,23 @@ fn a_takeover_publishes_the_will_of_the_old_connection() {
     assert_eq!(watcher.receive().text(), "new");
 }
 
-/// [v3.1.1: MQTT-3.1.2-10, MQTT-3.1.2-12]
+/// [v5: MQTT-3.1.2-10] [v3.1.1: MQTT-3.1.2-10, MQTT-3.1.2-12]
 #[test]
 fn a_successor_without_will_inherits_none() {
     let subject = Subject::start();
     let mut watcher = watcher(&subject);
-    subject.accept(&Connect::v311("heir").will(Will::new("will/heir", "first"))).drop_connection();
-    assert_eq!(watcher.receive().text(), "first");
-    let willless = subject.accept(&Connect::v311("heir"));
-    willless.drop_connection();
-    // A third connection of the name begins after the second has ended for the server.
-    subject.accept(&Connect::v311("heir")).disconnect();
-    watcher.nothing_arrives();
+    for version in VERSIONS {
+        for heir in [Connect::new(version, "heir"), Connect::new(version, "keeper").keep_session()] {
+            subject.accept(&heir.clone().will(Will::new("will/heir", "first"))).drop_connection();
+            assert_eq!(watcher.receive().text(), "first");
+            let willless = subject.accept(&heir);
+            willless.drop_connection();
+            // A third connection of the name begins after the second has ended for the server.
+            subject.accept(&heir).disconnect();
+            watcher.nothing_arrives();
+            subject.accept(&Connect::new(version, &heir.client_id)).disconnect();
+        }
+    }
 }
 
 /// [v3.1.1: MQTT-3.1.2-10]
