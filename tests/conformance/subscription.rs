@@ -61,8 +61,9 @@ fn a_leading_wildcard_does_not_match_dollar_topics() {
         client.say("$own/x", "unseen");
         client.say("own/y", "seen");
         assert_eq!(client.receive().text(), "seen");
-        client.nothing_arrives();
+        // Else Mosquitto would deliver the marker twice.
         client.unsubscribe(&["#"]);
+        client.nothing_arrives();
         client.subscribe("$own/x", 0);
         client.say("$own/x", "1");
         assert_eq!(client.receive().topic, "$own/x");
