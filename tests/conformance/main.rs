@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod client;
 mod connect;
 mod coverage;
 mod exchange;
@@ -16,6 +17,7 @@ mod malformed;
 mod overload;
 mod publish;
 mod raw;
+mod reason;
 mod retained;
 mod session;
 mod shared;

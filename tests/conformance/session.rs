@@ -74,6 +74,26 @@ fn v5_clean_start_0_without_an_expiry_keeps_nothing() {
     client.nothing_arrives();
 }
 
+/// [v5: MQTT-4.1.0-1] [v3.1.1: MQTT-4.1.0-2]
+#[test]
+fn a_session_lasts_as_long_as_its_connection_whatever_its_expiry() {
+    let subject = Subject::start();
+    let mut clients = [
+        subject.accept(&Connect::v5("none")),
+        subject.accept(&Connect::v5("short").with(property::session_expiry(1))),
+        subject.v311("older"),
+    ];
+    for client in &mut clients {
+        client.subscribe("a", 1);
+    }
+    super::v5::expired(&subject, 2);
+    subject.v311("pub").say("a", "still");
+    for client in &mut clients {
+        assert_eq!(client.receive().text(), "still");
+        client.nothing_arrives();
+    }
+}
+
 /// [v5: MQTT-4.1.0-2]
 #[test]
 fn a_v5_session_ends_when_its_expiry_has_passed() {

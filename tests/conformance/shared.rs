@@ -1,5 +1,6 @@
 //! Shared subscriptions (`$share/GROUP/FILTER`).
 
+use crate::support::packet::{PUBACK, PUBREC, frame};
 use crate::support::{Client, Connect, Publish, Subject, Subscribe, property, skip_for_mosquitto};
 
 fn members(subject: &Subject, count: usize, filter: &str) -> Vec<Client> {
@@ -187,4 +188,59 @@ fn each_member_is_served_at_its_own_quality_of_service() {
     client.subscribe("$share/g/a", 0);
     client.say("a", "x");
     assert_eq!(client.receive().qos, 0);
+}
+
+/// One member with a QoS 2 message whose exchange has begun, and a second one that joined then.
+fn with_a_begun_delivery(subject: &Subject) -> (Client, Publish, Client) {
+    let mut one = subject.accept(&Connect::v5("one").keep_session());
+    one.subscribe("$share/g/a", 2);
+    subject.v5("pub").publish(Publish::to("a").qos(2).payload("begun"));
+    let begun = one.expect_publish();
+    let mut two = subject.v5("two");
+    two.subscribe("$share/g/a", 2);
+    (one, begun, two)
+}
+
+/// [v5: MQTT-4.8.2-4]
+#[test]
+fn a_qos_2_delivery_that_has_begun_is_completed_when_the_member_is_back() {
+    let subject = Subject::start();
+    let (one, begun, mut two) = with_a_begun_delivery(&subject);
+    one.drop_connection();
+    let mut one = subject.accept(&Connect::v5("one").keep_session());
+    let again = one.receive();
+    assert_eq!((again.id, again.text(), again.dup), (begun.id, "begun", true));
+    one.nothing_arrives();
+    two.nothing_arrives();
+}
+
+/// [v5: MQTT-4.8.2-5]
+#[test]
+fn a_qos_2_delivery_that_has_begun_goes_to_nobody_else_when_its_session_ends() {
+    let subject = Subject::start();
+    let (one, _, mut two) = with_a_begun_delivery(&subject);
+    one.drop_connection();
+    let (mut one, connack) = subject.accept_with_connack(&Connect::v5("one"));
+    assert!(!connack.session_present);
+    two.nothing_arrives();
+    one.nothing_arrives();
+}
+
+/// [v5: MQTT-4.8.2-6]
+#[test]
+fn a_message_that_a_member_refused_goes_to_nobody_else() {
+    let subject = Subject::start();
+    for (qos, kind) in [(1, PUBACK), (2, PUBREC)] {
+        let mut one = subject.v5("one");
+        one.subscribe("$share/g/a", 2);
+        subject.v5("pub").publish(Publish::to("a").qos(qos).payload("unwanted"));
+        let [high, low] = one.expect_publish().id.unwrap().to_be_bytes();
+        let mut two = subject.v5("two");
+        two.subscribe("$share/g/a", 2);
+        one.send(&frame(kind << 4, &[high, low, 0x80]));
+        one.ping();
+        two.nothing_arrives();
+        one.disconnect();
+        two.nothing_arrives();
+    }
 }
