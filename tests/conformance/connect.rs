@@ -197,7 +197,10 @@ fn an_authentication_method_is_answered_0x8c() {
 #[test]
 fn the_connack_of_v5_announces_only_what_holds() {
     let subject = Subject::start();
-    let (_, connack) = subject.accept_with_connack(&Connect::v5("curious"));
+    let (mut client, connack) = subject.accept_with_connack(&Connect::v5("curious"));
+    // Where no maximum is told, QoS 2 is spoken.
+    let qos = if property::one(&connack.properties, 0x24).is_some() { 1 } else { 2 };
+    assert_eq!(client.publish(crate::support::Publish::to("a").qos(qos)), 0);
     for id in [0x24, 0x25, 0x28, 0x29, 0x2A] {
         if let Some(Value::Byte(available)) = property::one(&connack.properties, id) {
             assert_eq!(*available, 1, "property {id:#04x}");

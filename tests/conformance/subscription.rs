@@ -115,8 +115,14 @@ fn a_subscribe_is_answered_with_a_code_per_filter_in_their_order() {
     let subject = Subject::start();
     for version in VERSIONS {
         let mut client = subject.accept(&Connect::new(version, "many"));
-        let subscribe = Subscribe::to("a", 0).and("b", 2).and("c", 1).and("d/#", 0);
-        assert_eq!(client.subscribe_all(&subscribe), [0, 2, 1, 0]);
+        // As if each came alone: of the two on "a" the second replaces the first.
+        let subscribe = Subscribe::to("a", 0).and("b", 2).and("c", 1).and("d/#", 0).and("a", 1);
+        assert_eq!(client.subscribe_all(&subscribe), [0, 2, 1, 0, 1]);
+        for (topic, qos) in [("a", 1), ("b", 2), ("c", 1), ("d", 0)] {
+            client.publish(Publish::to(topic).qos(2).payload("x"));
+            assert_eq!(client.receive().qos, qos, "{topic}");
+        }
+        client.nothing_arrives();
     }
 }
 
@@ -303,6 +309,34 @@ fn a_retained_message_carries_the_identifier_of_the_subscription_that_asked() {
     client.publish(Publish::to("a").qos(1).retain().payload("x"));
     client.subscribe_all(&Subscribe::to("a", 1).with(property::subscription_identifier(5)));
     assert_eq!(client.receive().properties, [property::subscription_identifier(5)]);
+}
+
+/// [v5: MQTT-3.8.4-4] [v3.1.1: MQTT-3.8.4-3]
+#[test]
+fn subscribing_again_and_again_loses_no_message() {
+    let subject = Subject::start();
+    for version in VERSIONS {
+        let mut publisher = subject.v311("pub");
+        let mut client = subject.accept(&Connect::new(version, "again"));
+        client.subscribe("a", 1);
+        for n in 0..100 {
+            publisher.send(&Publish::to("a").qos(1).id(n + 1).payload(n.to_string()).encode(Version::V311));
+            client.send(&Subscribe::to("a", 1).encode(version, n + 1000));
+        }
+        let (mut answers, mut texts) = (0, Vec::new());
+        while answers < 100 || texts.len() < 100 {
+            match client.read() {
+                Packet::SubAck { .. } => answers += 1,
+                Packet::Publish(message) => {
+                    client.acknowledge(&message);
+                    texts.push(message.text().to_owned());
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(texts, (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
+        client.nothing_arrives();
+    }
 }
 
 #[test]
