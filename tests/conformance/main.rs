@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alias;
 mod client;
 mod connect;
 mod coverage;
@@ -23,6 +24,9 @@ mod session;
 mod shared;
 mod string;
 mod subscription;
+mod takeover;
 mod topic;
+mod unsubscribe;
 mod v5;
 mod will;
+mod window;

@@ -107,31 +107,6 @@ fn a_response_topic_with_wildcards_ends_the_connection() {
     }
 }
 
-/// [v5: MQTT-3.3.2-8]
-#[test]
-fn a_topic_alias_of_0_ends_the_connection() {
-    let subject = Subject::start();
-    // A protocol error: 0x94 is for those above the maximum.
-    let message = Publish::to("a").with(property::topic_alias(0));
-    ends(&subject, Version::V5, "alias", &message.encode(Version::V5), 0x82);
-}
-
-/// [v5: MQTT-3.1.2-27]
-#[test]
-fn a_subscriber_that_allows_no_topic_aliases_gets_none() {
-    let subject = Subject::start();
-    let mut publisher = subject.v5("pub");
-    for connect in [Connect::v5("sub"), Connect::v5("sub").with(property::topic_alias_maximum(0))] {
-        let mut client = subject.accept(&connect);
-        client.subscribe("long/+", 1);
-        for _ in 0..5 {
-            publisher.publish(Publish::to("long/topic").qos(1).payload("x").with(property::topic_alias(1)));
-            let message = client.receive();
-            assert_eq!((message.topic.as_str(), &message.properties[..]), ("long/topic", &[][..]));
-        }
-    }
-}
-
 /// [v5: MQTT-3.3.4-6]
 #[test]
 fn a_publish_with_a_subscription_identifier_ends_the_connection() {
