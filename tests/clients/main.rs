@@ -1,13 +1,15 @@
-//! Clients that nobody here wrote: quality of service × protocol version × retained × will.
+//! Clients that nobody here wrote. `scenario.rs` has what each of them must be able to do; `mosquitto.rs` and
+//! `rumqtt.rs` drive theirs in their own way.
 //!
 //! A tool that is missing is a failure, not a skip: `tests/run` installs them all.
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod foreign;
 mod mosquitto;
-mod paho;
 mod rumqtt;
+mod scenario;
 
 use std::process::{Child, Command, Output, Stdio};
 
@@ -17,6 +19,11 @@ use support::eventually;
 fn finish(mut child: Child, what: &str) -> Output {
     eventually(what, || child.try_wait().expect("ask for its status"));
     child.wait_with_output().expect("its output can be read")
+}
+
+/// The Python that has the modules, see `tests/run`.
+fn python() -> String {
+    std::env::var("LATCHGATE_TEST_PYTHON").unwrap_or_else(|_| "python3".into())
 }
 
 fn start(tool: &str, arguments: &[&str]) -> Child {
