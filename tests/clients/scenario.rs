@@ -1,11 +1,8 @@
 //! What every foreign client must be able to do here: one test for each scenario, client and version.
 
 use super::foreign::{Foreign, Kind};
+use super::subject_with_alice;
 use crate::support::{Subject, Version};
-
-/// "secret" with few rounds, because strong ones take seconds in a debug build.
-const HASH: &str =
-    "$pbkdf2-sha256$i=1000,l=32$c2FsdHNhbHRzYWx0c2FsdA$dClvKSmj66n6MdMWNv3Go4mvH1Ym2WIGiJvquqa+mfE";
 
 /// One test for each scenario with this client and version.
 macro_rules! tests {
@@ -57,8 +54,7 @@ clients! {
 }
 
 fn the_right_password_is_accepted_and_a_wrong_one_is_refused_with_its_code(kind: Kind, version: Version) {
-    let subject = Subject::with().prepare();
-    subject.command(&["user", "add", "alice", "--hash", HASH]).exits(0);
+    let subject = subject_with_alice();
     let mut client = kind.connect_with(&subject, version, "id=a clean=1 user=alice password=secret");
     client.subscribe("a", 1);
     let refused = kind.start(&subject, version).tell("connect id=b clean=1 user=alice password=wrong");
