@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::support::{Publish, Subject};
+use crate::support::{Connect, Publish, Subject};
 
 /// Time between two messages.
 const PACE: Duration = Duration::from_millis(2);
@@ -46,7 +46,8 @@ impl std::fmt::Display for Times {
 impl Probe {
     /// Connects both clients, measures without load, and begins to measure under it.
     pub fn start(subject: &Subject) -> Self {
-        let mut listener = subject.v311("probe-listener");
+        // It never says a word.
+        let mut listener = subject.accept(&Connect::v311("probe-listener").keep_alive(0));
         listener.subscribe("probe", 0);
         let mut speaker = subject.v311("probe-speaker");
         let mut once = move || {
