@@ -11,6 +11,7 @@ use crate::{
     net::{BindError, Lobby, Tcp},
     policy::{self, Policy, acl},
     store::{AccountsDb, StateDb, StoreError},
+    system::memory,
 };
 
 /// Why the gateway cannot run.
@@ -41,6 +42,8 @@ pub struct Gateway {
 
 /// How long clients may take to be told that the gateway stops, and to take their last bytes.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How often memory that is no longer needed is given back.
+const GIVE_BACK: Duration = Duration::from_secs(5);
 
 impl Gateway {
     /// Opens the store, claims its directory, then opens the policy, then the broker, and only then the listeners. Must be called within a
@@ -66,6 +69,7 @@ impl Gateway {
         }
         tasks.spawn(policy.clone().follow());
         tasks.spawn(broker.clone().keep_house());
+        tasks.spawn(give_back_memory());
         if config.gateway.sys_interval > 0 {
             let interval = Duration::from_secs(config.gateway.sys_interval.into());
             tasks.spawn(broker.clone().publish_sys(voice, interval));
@@ -117,6 +121,16 @@ impl Gateway {
         }
         let state = self.state;
         let _ = tokio::task::spawn_blocking(move || state.close()).await;
+    }
+}
+
+/// Gives memory back that is no longer needed, for ever.
+async fn give_back_memory() {
+    loop {
+        tokio::time::sleep(GIVE_BACK).await;
+        if let Err(error) = tokio::task::spawn_blocking(memory::give_back).await {
+            tracing::error!(%error, "memory was not given back");
+        }
     }
 }
 

@@ -68,6 +68,19 @@ impl Drop for Claim<'_> {
 }
 
 impl Seat {
+    /// A new seat with one claim on it.
+    pub fn new(outbox: Outbox, owner: Arc<Identity>) -> Self {
+        Seat {
+            outbox: Arc::new(outbox),
+            owner: Mutex::new(owner),
+            session: Arc::default(),
+            backlog: Mutex::default(),
+            parked: Mutex::default(),
+            scheduled: Mutex::default(),
+            claims: AtomicUsize::new(1),
+        }
+    }
+
     /// Whether it holds nothing and nobody wants it.
     pub fn is_abandoned(&self) -> bool {
         !self.parked.lock().kept && self.claims.load(Ordering::Acquire) == 0
@@ -150,14 +163,14 @@ impl Registry {
             seat.outbox.bell.wake();
             return Ok(Claim { broker, seat: seat.clone(), turn });
         }
-        if durable {
+        let most_for_user = self.max_sessions.div_ceil(2);
+        // Counted only when there are enough that it matters.
+        if durable && seats.len() >= most_for_user {
             let kept = || seats.values().filter(|seat| seat.outbox.is_durable());
             if kept().count() >= self.max_sessions {
                 return Err(ClaimError::Full);
             }
-            if kept().filter(|seat| seat.owner.lock().user == owner.user).count()
-                >= self.max_sessions.div_ceil(2)
-            {
+            if kept().filter(|seat| seat.owner.lock().user == owner.user).count() >= most_for_user {
                 return Err(ClaimError::FullForUser);
             }
         }
@@ -183,15 +196,9 @@ impl Registry {
         claims: usize,
     ) -> Arc<Seat> {
         let key = self.next_key.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Seat {
-            outbox: Arc::new(Outbox::new(key, client_id, bounds.messages, bounds.bytes)),
-            owner: Mutex::new(owner),
-            session: Arc::new(tokio::sync::Mutex::new(session)),
-            backlog: Mutex::default(),
-            parked: Mutex::default(),
-            scheduled: Mutex::default(),
-            claims: AtomicUsize::new(claims),
-        })
+        let outbox = Outbox::new(key, client_id, bounds.messages, bounds.bytes);
+        let session = Arc::new(tokio::sync::Mutex::new(session));
+        Arc::new(Seat { session, claims: AtomicUsize::new(claims), ..Seat::new(outbox, owner) })
     }
 
     /// Takes a seat out, unless somebody claims it. The caller holds the session, and has emptied it.

@@ -12,6 +12,9 @@ use super::{
     message::Message,
 };
 
+/// A level with room for no more topics than this keeps it when they are gone.
+const ROOMY: usize = 64;
+
 /// The bounds are reached; the message was not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Full;
@@ -35,6 +38,9 @@ impl Node {
         let removed = child.remove(levels);
         if child.is_empty() {
             self.children.remove(level);
+            if self.children.capacity() > ROOMY && self.children.len() < self.children.capacity() / 8 {
+                self.children.shrink_to_fit();
+            }
         }
         removed
     }
@@ -250,6 +256,16 @@ mod tests {
             let filter = TopicFilter::new(filter).unwrap();
             assert_eq!(retained.matching(&filter, Instant::now()).len(), count, "{filter:?}");
         }
+    }
+
+    #[test]
+    fn a_level_that_had_many_topics_gives_their_room_back_although_one_stays() {
+        let retained = Retained::new(usize::MAX, usize::MAX);
+        let topics: Vec<_> = (0..10_000).map(|n| n.to_string()).collect();
+        topics.iter().for_each(|topic| retained.set(&message(topic, None), &Volatile).unwrap());
+        assert!(topics[1..].iter().all(|topic| retained.clear(&topic.as_str().into(), &Volatile)));
+        assert!(retained.kept.read().root.children.capacity() <= 8 * ROOMY);
+        assert_eq!(retained.matching(&TopicFilter::new("0").unwrap(), Instant::now()).len(), 1);
     }
 
     #[test]

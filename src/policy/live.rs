@@ -12,6 +12,9 @@ use tokio::sync::mpsc;
 
 use super::{acl::Access, explain::Explanation};
 
+/// Room for this many sessions is not given back.
+const ROOMY: usize = 1024;
+
 /// What one live session looks at before every question: a number that is raised when its rights may have
 /// changed.
 #[derive(Debug)]
@@ -116,13 +119,28 @@ pub(super) struct Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        self.live.sessions.lock().remove(&self.id);
+        let mut sessions = self.live.sessions.lock();
+        sessions.remove(&self.id);
+        if sessions.capacity() > ROOMY && sessions.len() < sessions.capacity() / 8 {
+            sessions.shrink_to_fit();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn room_for_many_sessions_is_given_back_when_they_are_gone() {
+        let live = Arc::new(Live::default());
+        let mut many: Vec<_> =
+            (0..100_000).map(|_| live.enter("u".into(), "c".into(), Arc::default())).collect();
+        many.truncate(1);
+        assert!(live.sessions.lock().capacity() <= 8 * ROOMY);
+        live.raise(|_| true);
+        assert_eq!(many[0].watch.epoch(), 1);
+    }
 
     #[test]
     fn only_the_sessions_concerned_are_raised_and_a_gone_one_is_forgotten() {

@@ -46,6 +46,7 @@ fn three_hundred_silent_sockets_keep_nobody_out() {
     drop(silent);
 }
 
+/// [v5: MQTT-3.2.2-15]
 #[test]
 fn a_packet_over_the_limit_is_answered_0x95_before_its_body_is_read() {
     let subject = Subject::with().limit("packet_size", 2000).start();
@@ -227,6 +228,7 @@ fn the_queue_of_a_client_that_is_away_is_bounded_in_bytes() {
     assert!((5..=10).contains(&count), "{count} messages of 10 kB in 100 kB");
 }
 
+/// [v3.1.1: MQTT-4.8.0-2]
 #[test]
 fn beyond_the_memory_of_the_gateway_publishes_are_refused_until_there_is_room_again() {
     skip_for_mosquitto!("it closes the connection of the one that publishes");

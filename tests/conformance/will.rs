@@ -11,6 +11,7 @@ fn watcher(subject: &Subject) -> Client {
     watcher
 }
 
+/// [v5: MQTT-3.1.2-7, MQTT-3.1.2-8, MQTT-3.1.2-14] [v3.1.1: MQTT-3.1.2-8, MQTT-3.1.2-16]
 #[test]
 fn a_cut_connection_sends_the_will() {
     let subject = Subject::start();
@@ -27,6 +28,7 @@ fn a_cut_connection_sends_the_will() {
     watcher.nothing_arrives();
 }
 
+/// [v5: MQTT-3.14.4-3] [v3.1.1: MQTT-3.14.4-3]
 #[test]
 fn a_disconnect_deletes_the_will() {
     let subject = Subject::start();
@@ -69,18 +71,26 @@ fn an_expired_keep_alive_sends_the_will() {
     assert_eq!(watcher.receive().text(), "gone");
 }
 
+/// [v5: MQTT-3.1.2-14, MQTT-3.1.2-15] [v3.1.1: MQTT-3.1.2-16, MQTT-3.1.2-17]
 #[test]
-fn a_retained_will_is_retained() {
+fn a_will_with_will_retain_is_retained_and_one_without_is_not() {
     let subject = Subject::start();
     let mut watcher = watcher(&subject);
-    subject
-        .accept(&Connect::v311("mortal").will(Will::new("will/x", "gone").qos(1).retain()))
-        .drop_connection();
-    assert!(!watcher.receive().retain);
-    let mut late = subject.v311("late");
-    late.subscribe("will/x", 0);
-    let message = late.receive();
-    assert_eq!((message.text(), message.retain), ("gone", true));
+    for version in VERSIONS {
+        for (topic, retain) in [("will/not", false), (&format!("will/{version:?}"), true)] {
+            let mut will = Will::new(topic, "gone").qos(1);
+            will.retain = retain;
+            subject.accept(&Connect::new(version, "mortal").will(will)).drop_connection();
+            assert!(!watcher.receive().retain);
+            let mut late = subject.v311("late");
+            late.subscribe(topic, 0);
+            if retain {
+                let message = late.receive();
+                assert_eq!((message.text(), message.retain), ("gone", true));
+            }
+            late.nothing_arrives();
+        }
+    }
 }
 
 #[test]
@@ -96,19 +106,26 @@ fn a_takeover_publishes_the_will_of_the_old_connection() {
     assert_eq!(watcher.receive().text(), "new");
 }
 
+/// [v5: MQTT-3.1.2-10] [v3.1.1: MQTT-3.1.2-10, MQTT-3.1.2-12]
 #[test]
 fn a_successor_without_will_inherits_none() {
     let subject = Subject::start();
     let mut watcher = watcher(&subject);
-    subject.accept(&Connect::v311("heir").will(Will::new("will/heir", "first"))).drop_connection();
-    assert_eq!(watcher.receive().text(), "first");
-    let willless = subject.accept(&Connect::v311("heir"));
-    willless.drop_connection();
-    // A third connection of the name begins after the second has ended for the server.
-    subject.accept(&Connect::v311("heir")).disconnect();
-    watcher.nothing_arrives();
+    for version in VERSIONS {
+        for heir in [Connect::new(version, "heir"), Connect::new(version, "keeper").keep_session()] {
+            subject.accept(&heir.clone().will(Will::new("will/heir", "first"))).drop_connection();
+            assert_eq!(watcher.receive().text(), "first");
+            let willless = subject.accept(&heir);
+            willless.drop_connection();
+            // A third connection of the name begins after the second has ended for the server.
+            subject.accept(&heir).disconnect();
+            watcher.nothing_arrives();
+            subject.accept(&Connect::new(version, &heir.client_id)).disconnect();
+        }
+    }
 }
 
+/// [v3.1.1: MQTT-3.1.2-10]
 #[test]
 fn a_will_that_was_discarded_by_disconnect_does_not_come_back_with_the_session() {
     let subject = Subject::start();
@@ -120,6 +137,7 @@ fn a_will_that_was_discarded_by_disconnect_does_not_come_back_with_the_session()
     watcher.nothing_arrives();
 }
 
+/// [v5: MQTT-3.1.3-9]
 #[test]
 fn a_delayed_will_is_not_sent_when_the_client_comes_back_in_time() {
     let subject = Subject::start();
@@ -133,6 +151,7 @@ fn a_delayed_will_is_not_sent_when_the_client_comes_back_in_time() {
     watcher.nothing_arrives();
 }
 
+/// [v5: MQTT-3.1.2-8]
 #[test]
 fn a_delayed_will_is_sent_when_its_delay_has_passed() {
     let subject = Subject::start();
@@ -154,6 +173,7 @@ fn a_delayed_will_is_sent_no_later_than_the_end_of_the_session() {
     assert_eq!(watcher.receive().text(), "gone");
 }
 
+/// [v5: MQTT-3.1.2-8]
 #[test]
 fn a_clean_start_ends_the_old_session_and_with_it_sends_the_delayed_will() {
     skip_for_mosquitto!("drops the delayed will");
@@ -165,6 +185,7 @@ fn a_clean_start_ends_the_old_session_and_with_it_sends_the_delayed_will() {
     assert_eq!(watcher.receive().text(), "gone");
 }
 
+/// [v5: MQTT-3.1.3-10]
 #[test]
 fn the_properties_of_a_will_are_delivered() {
     let subject = Subject::start();

@@ -14,6 +14,7 @@ fn keep_alive_0_is_served() {
     }
 }
 
+/// [v5: MQTT-3.1.2-22, MQTT-3.2.2-22] [v3.1.1: MQTT-3.1.2-24]
 #[test]
 fn a_silent_client_is_disconnected_after_one_and_a_half_keep_alives() {
     let subject = Subject::start();

@@ -4,6 +4,7 @@ use crate::support::packet::{VERSIONS, frame};
 use crate::support::property::{self, Value};
 use crate::support::{Client, Connect, Subject, Version, skip_for_mosquitto};
 
+/// [v5: MQTT-3.1.4-5, MQTT-4.2-1] [v3.1.1: MQTT-3.1.4-4, MQTT-7.0.0-2, MQTT-7.1.1-1]
 #[test]
 fn all_three_versions_are_served_on_one_port() {
     let subject = Subject::start();
@@ -16,6 +17,7 @@ fn all_three_versions_are_served_on_one_port() {
     }
 }
 
+/// [v5: MQTT-3.1.2-2] [v3.1.1: MQTT-3.1.2-2]
 #[test]
 fn an_unknown_protocol_level_is_answered_with_unacceptable_version() {
     let subject = Subject::start();
@@ -32,6 +34,7 @@ fn an_unknown_protocol_level_is_answered_with_unacceptable_version() {
     client.expect_closed();
 }
 
+/// [v3.1.1: MQTT-3.1.2-1]
 #[test]
 fn a_wrong_protocol_name_is_closed() {
     let subject = Subject::start();
@@ -43,6 +46,7 @@ fn a_wrong_protocol_name_is_closed() {
     subject.still_serves();
 }
 
+/// [v5: MQTT-3.1.0-2] [v3.1.1: MQTT-3.1.0-2]
 #[test]
 fn a_second_connect_ends_the_connection() {
     let subject = Subject::start();
@@ -67,6 +71,7 @@ fn a_connack_as_first_packet_closes_that_socket_only() {
     subject.still_serves();
 }
 
+/// [v5: MQTT-3.1.0-1] [v3.1.1: MQTT-3.1.0-1]
 #[test]
 fn any_packet_before_connect_closes_the_socket() {
     let subject = Subject::start();
@@ -96,6 +101,7 @@ fn a_client_identifier_of_any_utf8_and_of_hundreds_of_bytes_is_served() {
     }
 }
 
+/// [v3.1.1: MQTT-3.1.3-6]
 #[test]
 fn an_empty_client_identifier_with_clean_session_is_given_a_name() {
     let subject = Subject::start();
@@ -105,6 +111,7 @@ fn an_empty_client_identifier_with_clean_session_is_given_a_name() {
     two.ping();
 }
 
+/// [v3.1.1: MQTT-3.1.3-7, MQTT-3.1.3-8, MQTT-3.1.3-9, MQTT-3.2.2-4, MQTT-3.2.2-5]
 #[test]
 fn an_empty_client_identifier_that_wants_to_keep_its_session_is_refused() {
     let subject = Subject::start();
@@ -119,6 +126,7 @@ fn an_empty_client_identifier_is_refused_in_version_3_1() {
     assert_eq!(subject.refuse(&Connect::new(Version::V31, "")).code, 2);
 }
 
+/// [v5: MQTT-3.1.3-6, MQTT-3.1.3-7, MQTT-3.2.2-16]
 #[test]
 fn a_v5_client_without_identifier_is_told_the_assigned_one_and_can_resume_with_it() {
     let subject = Subject::start();
@@ -139,6 +147,7 @@ fn a_v5_client_without_identifier_is_told_the_assigned_one_and_can_resume_with_i
     assert!(back.session_present);
 }
 
+/// [v3.1.1: MQTT-3.1.2-22]
 #[test]
 fn a_password_without_a_user_name_is_refused_before_v5() {
     let subject = Subject::start();
@@ -176,6 +185,7 @@ fn packets_sent_in_one_write_with_connect_are_all_answered() {
     assert_eq!(client.receive().text(), "early");
 }
 
+/// [v5: MQTT-3.2.2-6, MQTT-3.2.2-7, MQTT-3.14.0-1, MQTT-4.12.0-1, MQTT-4.13.2-1]
 #[test]
 fn an_authentication_method_is_answered_0x8c() {
     let subject = Subject::start();
@@ -183,10 +193,14 @@ fn an_authentication_method_is_answered_0x8c() {
     assert_eq!(subject.refuse(&connect).code, 0x8C);
 }
 
+/// [v5: MQTT-3.2.2-9]
 #[test]
 fn the_connack_of_v5_announces_only_what_holds() {
     let subject = Subject::start();
-    let (_, connack) = subject.accept_with_connack(&Connect::v5("curious"));
+    let (mut client, connack) = subject.accept_with_connack(&Connect::v5("curious"));
+    // Where no maximum is told, QoS 2 is spoken.
+    let qos = if property::one(&connack.properties, 0x24).is_some() { 1 } else { 2 };
+    assert_eq!(client.publish(crate::support::Publish::to("a").qos(qos)), 0);
     for id in [0x24, 0x25, 0x28, 0x29, 0x2A] {
         if let Some(Value::Byte(available)) = property::one(&connack.properties, id) {
             assert_eq!(*available, 1, "property {id:#04x}");

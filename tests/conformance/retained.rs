@@ -1,8 +1,9 @@
 //! Retained messages: kept, replaced, deleted, delivered to new subscriptions.
 
 use crate::support::packet::{RETAIN_AS_PUBLISHED, RETAINED_IF_NEW, RETAINED_NEVER, VERSIONS};
-use crate::support::{Connect, Publish, Subject};
+use crate::support::{Connect, Publish, Subject, Version};
 
+/// [v5: MQTT-3.3.1-9] [v3.1.1: MQTT-3.3.1-5, MQTT-3.3.1-6, MQTT-3.3.1-8]
 #[test]
 fn a_retained_message_reaches_later_subscribers_with_the_retain_flag() {
     let subject = Subject::start();
@@ -21,39 +22,57 @@ fn a_retained_message_reaches_later_subscribers_with_the_retain_flag() {
     }
 }
 
+/// [v5: MQTT-3.3.1-12] [v3.1.1: MQTT-3.3.1-9]
 #[test]
 fn an_established_subscription_gets_it_without_the_retain_flag() {
     let subject = Subject::start();
-    let mut client = subject.v311("both");
-    client.subscribe("a", 1);
-    client.publish(Publish::to("a").qos(1).retain().payload("x"));
-    assert!(!client.receive().retain);
-}
-
-#[test]
-fn only_the_last_retained_message_is_kept() {
-    let subject = Subject::start();
-    let mut client = subject.v311("both");
-    for text in ["1", "2", "3"] {
-        client.publish(Publish::to("a").qos(1).retain().payload(text));
+    for version in VERSIONS {
+        let mut client = subject.accept(&Connect::new(version, "both"));
+        let options = if version == Version::V5 { RETAINED_NEVER } else { 0 };
+        client.subscribe("a", 1 | options);
+        client.publish(Publish::to("a").qos(1).retain().payload("x"));
+        assert!(!client.receive().retain);
+        client.publish(Publish::to("a").qos(1).retain());
+        assert!(!client.receive().retain);
     }
-    client.subscribe("a", 0);
-    assert_eq!(client.receive().text(), "3");
-    client.nothing_arrives();
 }
 
+/// [v5: MQTT-3.3.1-5] [v3.1.1: MQTT-3.3.1-5, MQTT-3.3.1-6, MQTT-3.3.1-7]
+#[test]
+fn only_the_last_retained_message_is_kept_with_its_qos() {
+    let subject = Subject::start();
+    for version in VERSIONS {
+        let mut client = subject.accept(&Connect::new(version, "both"));
+        for (text, qos) in [("one", 1), ("none", 0), ("two", 2)] {
+            client.publish(Publish::to("a").qos(qos).retain().payload(text));
+            client.subscribe("a", 2);
+            let message = client.receive();
+            assert_eq!((message.text(), message.qos, message.retain), (text, qos, true));
+            client.nothing_arrives();
+            client.unsubscribe(&["a"]);
+        }
+    }
+}
+
+/// [v5: MQTT-3.3.1-6, MQTT-3.3.1-7] [v3.1.1: MQTT-3.3.1-10, MQTT-3.3.1-11]
 #[test]
 fn an_empty_retained_message_deletes_and_is_itself_delivered() {
+    for version in VERSIONS {
+        an_empty_retained_message_deletes(version);
+    }
+}
+
+fn an_empty_retained_message_deletes(version: Version) {
     let subject = Subject::start();
-    let mut publisher = subject.v311("pub");
-    let mut live = subject.v311("live");
+    let mut publisher = subject.accept(&Connect::new(version, "pub"));
+    let mut live = subject.accept(&Connect::new(version, "live"));
     publisher.publish(Publish::to("a").qos(1).retain().payload("x"));
     live.subscribe("a", 1);
     assert_eq!(live.receive().text(), "x");
     publisher.publish(Publish::to("a").qos(1).retain());
     let message = live.receive();
     assert!(message.payload.is_empty() && !message.retain);
-    let mut late = subject.v311("late");
+    let mut late = subject.accept(&Connect::new(version, "late"));
     late.subscribe("a", 1);
     late.nothing_arrives();
 }
@@ -68,16 +87,23 @@ fn an_empty_payload_without_retain_deletes_nothing() {
     assert_eq!(client.receive().text(), "kept");
 }
 
+/// [v5: MQTT-3.3.1-8] [v3.1.1: MQTT-3.3.1-12]
 #[test]
-fn a_message_without_retain_replaces_nothing() {
+fn a_message_without_retain_neither_replaces_nor_is_kept() {
     let subject = Subject::start();
-    let mut client = subject.v311("both");
-    client.publish(Publish::to("a").qos(1).retain().payload("kept"));
-    client.publish(Publish::to("a").qos(1).payload("passing"));
-    client.subscribe("a", 1);
-    assert_eq!(client.receive().text(), "kept");
+    for version in VERSIONS {
+        let mut client = subject.accept(&Connect::new(version, "both"));
+        client.publish(Publish::to("a").qos(1).retain().payload("kept"));
+        for topic in ["a", "b"] {
+            client.publish(Publish::to(topic).qos(1).payload("passing"));
+        }
+        client.subscribe("+", 1);
+        assert_eq!(client.receive().text(), "kept");
+        client.nothing_arrives();
+    }
 }
 
+/// [v3.1.1: MQTT-3.1.2-7]
 #[test]
 fn the_retained_message_outlives_its_publisher() {
     let subject = Subject::start();
@@ -107,6 +133,7 @@ fn five_hundred_retained_messages_all_reach_a_wildcard_subscription() {
     }
 }
 
+/// [v5: MQTT-3.8.4-4] [v3.1.1: MQTT-3.8.4-3]
 #[test]
 fn subscribing_again_sends_the_retained_message_again() {
     let subject = Subject::start();
@@ -121,6 +148,7 @@ fn subscribing_again_sends_the_retained_message_again() {
     }
 }
 
+/// [v5: MQTT-3.3.1-10]
 #[test]
 fn retain_handling_1_sends_it_only_for_a_new_subscription() {
     let subject = Subject::start();
@@ -135,6 +163,7 @@ fn retain_handling_1_sends_it_only_for_a_new_subscription() {
     assert_eq!(client.receive().text(), "x");
 }
 
+/// [v5: MQTT-3.3.1-11]
 #[test]
 fn retain_handling_2_never_sends_it() {
     let subject = Subject::start();
@@ -144,6 +173,7 @@ fn retain_handling_2_never_sends_it() {
     client.nothing_arrives();
 }
 
+/// [v5: MQTT-3.3.1-13]
 #[test]
 fn retain_as_published_keeps_the_flag_of_live_messages() {
     let subject = Subject::start();

@@ -3,6 +3,7 @@
 use crate::support::packet::{PUBACK, PUBCOMP, PUBREC, PUBREL, VERSIONS, ack};
 use crate::support::{Connect, Packet, Publish, Subject, Version};
 
+/// [v5: MQTT-3.8.4-8, MQTT-4.3.1-1, MQTT-4.3.2-2, MQTT-4.3.3-2] [v3.1.1: MQTT-3.8.4-6, MQTT-4.3.1-1]
 #[test]
 fn every_quality_of_service_arrives_at_the_lower_of_publish_and_subscription() {
     let subject = Subject::start();
@@ -45,6 +46,7 @@ fn an_empty_payload_and_a_large_payload_arrive_unchanged() {
     }
 }
 
+/// [v3.1.1: MQTT-4.6.0-5, MQTT-4.6.0-6]
 #[test]
 fn messages_of_one_publisher_arrive_in_their_order() {
     let subject = Subject::start();
@@ -60,6 +62,7 @@ fn messages_of_one_publisher_arrive_in_their_order() {
     }
 }
 
+/// [v3.1.1: MQTT-4.3.3-2]
 #[test]
 fn a_qos2_duplicate_before_pubrel_is_delivered_once() {
     let subject = Subject::start();
@@ -78,6 +81,7 @@ fn a_qos2_duplicate_before_pubrel_is_delivered_once() {
     subscriber.nothing_arrives();
 }
 
+/// [v5: MQTT-3.1.2-5]
 #[test]
 fn a_qos2_exchange_is_resumed_after_pubrec_in_a_new_connection() {
     let subject = Subject::start();
@@ -200,6 +204,7 @@ fn a_packet_identifier_is_used_again_after_its_exchange() {
     client.nothing_arrives();
 }
 
+/// [v5: MQTT-2.2.1-4, MQTT-4.3.2-1]
 #[test]
 fn the_server_never_uses_a_packet_identifier_that_is_in_flight() {
     let subject = Subject::start();
@@ -279,6 +284,7 @@ fn a_publisher_that_subscribed_receives_its_own_messages() {
     }
 }
 
+/// [v3.1.1: MQTT-4.6.0-2]
 #[test]
 fn a_pipelined_run_of_publishes_is_acknowledged_completely() {
     let subject = Subject::start();

@@ -1,10 +1,10 @@
-//! Sessions: what is kept for a client that is away, for how long, and who may take it over.
-
-use std::thread;
+//! Sessions: what is kept for a client that is away, and for how long.
 
 use crate::support::packet::{PUBACK, PUBCOMP, PUBREC, VERSIONS, ack, disconnect_v5};
-use crate::support::{Connect, Packet, Publish, Subject, Version, eventually, property};
+use crate::support::{Connect, Packet, Publish, Subject, Version, property};
 
+/// [v5: MQTT-3.1.2-4, MQTT-3.1.2-6, MQTT-3.1.4-4, MQTT-3.2.2-1, MQTT-3.2.2-2, MQTT-3.2.2-3]
+/// [v3.1.1: MQTT-3.1.2-6, MQTT-3.1.4-3, MQTT-3.2.2-1, MQTT-3.2.2-2, MQTT-3.2.2-3]
 #[test]
 fn session_present_tells_whether_the_session_was_kept() {
     let subject = Subject::start();
@@ -25,6 +25,7 @@ fn session_present_tells_whether_the_session_was_kept() {
     }
 }
 
+/// [v5: MQTT-3.1.2-5, MQTT-3.1.2-23, MQTT-3.1.3-2] [v3.1.1: MQTT-3.1.2-4, MQTT-3.1.3-2, MQTT-4.1.0-1]
 #[test]
 fn a_kept_session_keeps_its_subscriptions() {
     let subject = Subject::start();
@@ -44,6 +45,7 @@ fn a_kept_session_keeps_its_subscriptions() {
     }
 }
 
+/// [v5: MQTT-3.1.2-23, MQTT-4.5.0-1]
 #[test]
 fn v5_clean_start_with_an_expiry_keeps_the_session() {
     let subject = Subject::start();
@@ -70,6 +72,27 @@ fn v5_clean_start_0_without_an_expiry_keeps_nothing() {
     client.nothing_arrives();
 }
 
+/// [v5: MQTT-4.1.0-1] [v3.1.1: MQTT-4.1.0-2]
+#[test]
+fn a_session_lasts_as_long_as_its_connection_whatever_its_expiry() {
+    let subject = Subject::start();
+    let mut clients = [
+        subject.accept(&Connect::v5("none")),
+        subject.accept(&Connect::v5("short").with(property::session_expiry(1))),
+        subject.v311("older"),
+    ];
+    for client in &mut clients {
+        client.subscribe("a", 1);
+    }
+    super::v5::expired(&subject, 2);
+    subject.v311("pub").say("a", "still");
+    for client in &mut clients {
+        assert_eq!(client.receive().text(), "still");
+        client.nothing_arrives();
+    }
+}
+
+/// [v5: MQTT-4.1.0-2]
 #[test]
 fn a_v5_session_ends_when_its_expiry_has_passed() {
     let subject = Subject::start();
@@ -104,6 +127,7 @@ fn the_expiry_can_be_changed_by_disconnect_but_not_raised_from_0() {
     assert!(!connack.session_present);
 }
 
+/// [v5: MQTT-4.5.0-1] [v3.1.1: MQTT-3.1.2-5, MQTT-4.5.0-1]
 #[test]
 fn a_client_that_is_away_gets_its_qos_1_and_2_messages_in_order() {
     let subject = Subject::start();
@@ -149,6 +173,8 @@ fn five_thousand_qos_1_messages_wait_for_a_client_that_is_away() {
     client.nothing_arrives();
 }
 
+/// [v5: MQTT-3.3.1-1, MQTT-4.3.2-3, MQTT-4.4.0-1]
+/// [v3.1.1: MQTT-2.3.1-4, MQTT-3.3.1-1, MQTT-4.3.2-1, MQTT-4.4.0-1, MQTT-4.6.0-1]
 #[test]
 fn unacknowledged_messages_come_again_with_dup_in_their_order() {
     let subject = Subject::start();
@@ -180,6 +206,7 @@ fn unacknowledged_messages_come_again_with_dup_in_their_order() {
     }
 }
 
+/// [v5: MQTT-4.3.3-3, MQTT-4.3.3-5, MQTT-4.3.3-6, MQTT-4.4.0-1] [v3.1.1: MQTT-4.3.3-1, MQTT-4.4.0-1]
 #[test]
 fn an_outgoing_qos_2_exchange_is_resumed_where_it_stood() {
     let subject = Subject::start();
@@ -216,22 +243,6 @@ fn an_outgoing_qos_2_exchange_is_resumed_where_it_stood() {
 }
 
 #[test]
-fn a_takeover_disconnects_the_old_connection_and_keeps_the_session() {
-    let subject = Subject::start();
-    for version in VERSIONS {
-        let keep = Connect::new(version, "twin").keep_session();
-        let mut old = subject.accept(&keep);
-        old.subscribe("twin", 1);
-        let mut new = subject.accept(&keep);
-        old.expect_disconnect(0x8E);
-        new.say("twin", "mine");
-        assert_eq!(new.receive().text(), "mine");
-        new.disconnect();
-        subject.accept(&Connect::new(version, "twin")).disconnect();
-    }
-}
-
-#[test]
 fn a_session_can_be_resumed_in_another_protocol_version() {
     let subject = Subject::start();
     let mut client = subject.accept(&Connect::v311("traveller").keep_session());
@@ -246,74 +257,4 @@ fn a_session_can_be_resumed_in_another_protocol_version() {
     subject.v5("pub").publish(with_properties);
     let mut client = subject.accept(&Connect::v311("traveller").keep_session());
     assert_eq!(client.receive().text(), "x");
-}
-
-#[test]
-fn sixty_takeovers_under_a_flood_leave_the_server_well_and_the_session_whole() {
-    let subject = Subject::start();
-    let keep = Connect::v311("contested").keep_session();
-    let mut client = subject.accept(&keep);
-    client.subscribe("flood", 1);
-    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let flood = {
-        let (port, stop) = (subject.port(), stop.clone());
-        thread::spawn(move || {
-            let (mut publisher, _) = crate::support::Client::connect(port, &Connect::v311("flooder"));
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                for _ in 0..20 {
-                    publisher.publish(Publish::to("flood").payload(vec![b'x'; 100]));
-                }
-                publisher.say("flood", "x");
-            }
-        })
-    };
-    for round in 0..60 {
-        let mut next = subject.accept(&keep);
-        if round % 2 == 0 {
-            // Half of them take something of the flood before they are taken over.
-            let message = next.expect_publish();
-            next.acknowledge(&message);
-        }
-        client = next;
-    }
-    stop.store(true, std::sync::atomic::Ordering::Relaxed);
-    flood.join().expect("the publisher was never disturbed");
-    client.disconnect();
-    let (client, connack) = subject.accept_with_connack(&keep);
-    assert!(connack.session_present);
-    client.drop_connection();
-    subject.accept(&Connect::v311("contested")).disconnect();
-    subject.still_serves();
-}
-
-#[test]
-fn many_connections_of_one_client_identifier_at_once_leave_exactly_one() {
-    let subject = Subject::start();
-    let port = subject.port();
-    let racers: Vec<_> = (0..20)
-        .map(|_| {
-            thread::spawn(move || {
-                let mut client = crate::support::Client::open(port, Version::V311);
-                client.client_id = "race".into();
-                client.send_anyway(&Connect::v311("race").encode());
-                client
-            })
-        })
-        .collect();
-    let mut racers: Vec<_> = racers.into_iter().map(|racer| racer.join().expect("it connects")).collect();
-    let survivors = eventually("one of twenty is left", || {
-        racers.retain_mut(|client| {
-            client.set_read_timeout(std::time::Duration::from_millis(20));
-            loop {
-                match client.try_read() {
-                    Ok(_) => {}
-                    Err(gone) => return gone == crate::support::Gone::TimedOut,
-                }
-            }
-        });
-        (racers.len() <= 1).then_some(racers.len())
-    });
-    assert_eq!(survivors, 1);
-    racers[0].set_read_timeout(crate::support::BOUND);
-    racers[0].nothing_arrives();
 }

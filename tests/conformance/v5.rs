@@ -1,102 +1,10 @@
-//! What version 5 adds: flow control, sizes, aliases, expiry, properties, reason codes.
+//! What version 5 adds: sizes, expiry, properties, reason codes. Flow control and aliases have files of their own.
 
-use crate::support::packet::{PUBACK, PUBCOMP, PUBREC, ack, frame};
+use crate::support::packet::frame;
 use crate::support::property::{self, Value};
-use crate::support::{Client, Connect, Packet, Publish, Subject, Version, skip_for_mosquitto};
+use crate::support::{Connect, Publish, Subject, Version};
 
-#[test]
-fn receive_maximum_2_means_two_in_flight() {
-    let subject = Subject::start();
-    let mut client = subject.accept(&Connect::v5("narrow").with(property::receive_maximum(2)));
-    client.subscribe("a", 1);
-    let mut publisher = subject.v311("pub");
-    for n in 0..10 {
-        publisher.say("a", &n.to_string());
-    }
-    assert_eq!((client.expect_publish().text(), client.expect_publish().text()), ("0", "1"));
-    client.send(&crate::support::packet::PINGREQ);
-    assert_eq!(client.read(), Packet::PingResp, "no third before an acknowledgement");
-}
-
-#[test]
-fn each_acknowledgement_lets_one_more_out_of_the_window() {
-    skip_for_mosquitto!("has three in flight after the first acknowledgement");
-    let subject = Subject::start();
-    let mut client = subject.accept(&Connect::v5("narrow").with(property::receive_maximum(2)));
-    client.subscribe("a", 1);
-    let mut publisher = subject.v311("pub");
-    for n in 0..6 {
-        publisher.say("a", &n.to_string());
-    }
-    let mut window: Vec<_> = (0..2).map(|_| client.expect_publish()).collect();
-    for expected in 2..6 {
-        // PINGRESP is not held up by the window.
-        client.send(&crate::support::packet::PINGREQ);
-        assert_eq!(client.read(), Packet::PingResp);
-        client.send(&ack(PUBACK, window.remove(0).id.unwrap()));
-        let message = client.expect_publish();
-        assert_eq!(message.text(), expected.to_string());
-        window.push(message);
-    }
-}
-
-#[test]
-fn receive_maximum_counts_qos_2_until_pubcomp() {
-    let subject = Subject::start();
-    let mut client = subject.accept(&Connect::v5("narrow").with(property::receive_maximum(1)));
-    client.subscribe("a", 2);
-    let mut publisher = subject.v311("pub");
-    for n in 0..3 {
-        publisher.publish(Publish::to("a").qos(2).payload(n.to_string()));
-    }
-    for n in 0..3 {
-        let message = client.expect_publish();
-        assert_eq!(message.text(), n.to_string());
-        let id = message.id.unwrap();
-        client.send(&ack(PUBREC, id));
-        assert!(matches!(client.read(), Packet::PubRel { id: of, .. } if of == id));
-        client.send(&crate::support::packet::PINGREQ);
-        assert_eq!(client.read(), Packet::PingResp, "nothing new before PUBCOMP");
-        client.send(&ack(PUBCOMP, id));
-    }
-    client.nothing_arrives();
-}
-
-#[test]
-fn receive_maximum_0_is_a_protocol_error() {
-    let subject = Subject::start();
-    let mut client = Client::open(subject.port(), Version::V5);
-    client.send(&Connect::v5("zero").with(property::receive_maximum(0)).encode());
-    match client.try_read() {
-        Ok(Packet::ConnAck { code, .. }) => assert!(matches!(code, 0x81 | 0x82), "{code:#04x}"),
-        Ok(other) => panic!("{other:?}"),
-        Err(gone) => assert_eq!(gone, crate::support::Gone::Closed),
-    }
-}
-
-#[test]
-fn a_publisher_over_the_servers_receive_maximum_is_disconnected_with_0x93() {
-    skip_for_mosquitto!("does not count");
-    let subject = Subject::start();
-    let (mut client, connack) = subject.accept_with_connack(&Connect::v5("greedy"));
-    let maximum = match property::one(&connack.properties, property::RECEIVE_MAXIMUM) {
-        Some(Value::Two(maximum)) => *maximum,
-        _ => 65535,
-    };
-    if maximum == 65535 {
-        return;
-    }
-    let mut bytes = Vec::new();
-    for id in 1..=maximum + 1 {
-        bytes.extend(Publish::to("a").qos(2).id(id).encode(Version::V5));
-    }
-    client.send(&bytes);
-    for _ in 0..maximum {
-        assert!(matches!(client.read(), Packet::PubRec { .. }));
-    }
-    client.expect_disconnect(0x93);
-}
-
+/// [v5: MQTT-3.1.2-24, MQTT-3.1.2-25]
 #[test]
 fn a_message_over_the_clients_maximum_packet_size_is_not_sent_and_does_not_block() {
     let subject = Subject::start();
@@ -108,98 +16,10 @@ fn a_message_over_the_clients_maximum_packet_size_is_not_sent_and_does_not_block
     publisher.say("a", "after");
     assert_eq!(client.receive_texts(2), ["before", "after"]);
     client.nothing_arrives();
+    assert!(client.largest_packet <= 100, "a packet of {} bytes", client.largest_packet);
 }
 
-#[test]
-fn a_topic_alias_of_the_client_stands_for_its_topic() {
-    let subject = Subject::start();
-    let (mut client, connack) = subject.accept_with_connack(&Connect::v5("aliases"));
-    let maximum = match property::one(&connack.properties, property::TOPIC_ALIAS_MAXIMUM) {
-        Some(Value::Two(maximum)) => *maximum,
-        _ => panic!("topic aliases from clients are not offered: {connack:?}"),
-    };
-    client.subscribe("w/+", 1);
-    for (topic, alias, expected) in [
-        ("w/a", 1, "w/a"),
-        ("w/b", maximum, "w/b"),
-        ("", 1, "w/a"),
-        ("", maximum, "w/b"),
-        ("w/c", 1, "w/c"),
-        ("", 1, "w/c"),
-    ] {
-        let message = Publish::to(topic).qos(1).payload("x").with(property::topic_alias(alias));
-        assert_eq!(client.publish(message), 0);
-        let message = client.receive();
-        assert_eq!(message.topic, expected);
-        assert_eq!(message.properties, [], "an alias is never passed on");
-    }
-}
-
-#[test]
-fn an_alias_dies_with_its_connection() {
-    let subject = Subject::start();
-    let connect = Connect::v5("aliases").keep_session();
-    let mut client = subject.accept(&connect);
-    client.publish(Publish::to("a").qos(1).with(property::topic_alias(1)));
-    client.disconnect();
-    let mut client = subject.accept(&connect);
-    client.send(&Publish::to("").qos(1).id(9).with(property::topic_alias(1)).encode(Version::V5));
-    client.expect_disconnect(0x82);
-}
-
-#[test]
-fn an_alias_over_the_maximum_or_without_topic_ends_the_connection() {
-    let subject = Subject::start();
-    let connect = Connect::v5("aliases");
-    let (_client, connack) = subject.accept_with_connack(&connect);
-    let maximum = match property::one(&connack.properties, property::TOPIC_ALIAS_MAXIMUM) {
-        Some(Value::Two(maximum)) => *maximum,
-        _ => 0,
-    };
-    for (topic, alias, code) in [("a", maximum.saturating_add(1), 0x94), ("", 1, 0x82)] {
-        if alias == 65535 && maximum == 65535 {
-            continue;
-        }
-        let mut client = subject.accept(&connect);
-        client.send(&Publish::to(topic).with(property::topic_alias(alias)).encode(Version::V5));
-        client.expect_disconnect(code);
-    }
-}
-
-#[test]
-fn topic_aliases_offered_by_a_subscriber_never_name_the_wrong_topic() {
-    let subject = Subject::start();
-    let mut client = subject.accept(&Connect::v5("aliased").with(property::topic_alias_maximum(3)));
-    client.subscribe("w/#", 1);
-    let mut publisher = subject.v311("pub");
-    let mut known = std::collections::HashMap::new();
-    for n in [0, 1, 2, 0, 3, 4, 1, 0, 5, 0] {
-        let sent = format!("w/{n}");
-        publisher.say(&sent, &sent);
-        let message = client.receive();
-        let alias = match property::one(&message.properties, property::TOPIC_ALIAS) {
-            Some(Value::Two(alias)) => {
-                assert!((1..=3).contains(alias), "alias {alias} is over the client's maximum");
-                Some(*alias)
-            }
-            _ => None,
-        };
-        let topic = match (message.topic.as_str(), alias) {
-            ("", Some(alias)) => known[&alias],
-            (_, Some(alias)) => {
-                known.insert(alias, n);
-                n
-            }
-            (topic, None) => {
-                assert_eq!(topic, sent);
-                n
-            }
-        };
-        assert_eq!(topic, n);
-        assert_eq!(message.text(), sent);
-    }
-}
-
+/// [v5: MQTT-3.3.2-5, MQTT-3.3.2-6]
 #[test]
 fn an_expired_message_is_not_delivered_and_one_that_waited_counts_down() {
     let subject = Subject::start();
@@ -246,7 +66,7 @@ fn an_expired_retained_message_is_not_delivered() {
 }
 
 /// Returns when so many seconds have passed for the server: a will with that delay has come.
-fn expired(subject: &Subject, seconds: u32) {
+pub fn expired(subject: &Subject, seconds: u32) {
     let mut clock = subject.v5("clock");
     clock.subscribe("clock", 0);
     let will = crate::support::Will::new("clock", "").with(property::will_delay(seconds));
@@ -266,6 +86,7 @@ fn a_live_message_with_an_expiry_carries_it_on() {
     }
 }
 
+/// [v5: MQTT-3.3.2-4, MQTT-3.3.2-15, MQTT-3.3.2-16, MQTT-3.3.2-17, MQTT-3.3.2-18, MQTT-3.3.2-20]
 #[test]
 fn the_properties_of_a_message_pass_through_unchanged_and_in_order() {
     let subject = Subject::start();
@@ -293,7 +114,7 @@ fn the_properties_of_a_message_pass_through_unchanged_and_in_order() {
     check_properties(&late.receive().properties, &others, &user);
 }
 
-/// User properties keep their order among themselves [MQTT-3.3.2-18]; the others may stand anywhere.
+/// User properties keep their order among themselves; the others may stand anywhere.
 fn check_properties(
     found: &[property::Property],
     others: &[property::Property],
@@ -353,6 +174,7 @@ fn a_request_is_answered_over_its_response_topic() {
     assert_eq!(answer.properties, [property::correlation_data(b"q1")]);
 }
 
+/// [v5: MQTT-4.12.0-7]
 #[test]
 fn an_unsolicited_auth_is_answered_0x82() {
     let subject = Subject::start();
