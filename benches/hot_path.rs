@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchgate::broker::{Broker, Door, Limits, RefusedPublish, Settings, Volatile, serve};
+use latchgate::broker::{Bounds, Broker, Door, Limits, RefusedPublish, Settings, Volatile, serve};
 use latchgate::mqtt::{
     Connect, Login, Packet, Publish, QoS, Subscribe, SubscribeFilter, SubscriptionOptions, Version, codec,
 };
@@ -91,6 +91,7 @@ impl World {
         let policy = Policy::open(Arc::new(Rules), Default::default()).expect("the rules are usable");
         let settings = Settings {
             refused_publish_v3: RefusedPublish::Acknowledge,
+            queue: Bounds { messages: 10_000, bytes: 1 << 24 },
             sessions: 10_000,
             retained_messages: 1000,
             retained_bytes: 1 << 20,
