@@ -55,6 +55,13 @@ impl Authority {
         self.issue(params, days)
     }
 
+    /// A certificate for another host.
+    pub fn named_server(&self, host: &str) -> Pair {
+        let mut params = CertificateParams::new([host.to_owned()]).expect("a name");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.issue(params, 100)
+    }
+
     /// A certificate for a client of that common name.
     pub fn client(&self, name: &str) -> Pair {
         self.client_for(name, 365)

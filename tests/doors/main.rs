@@ -8,9 +8,13 @@ mod support;
 
 mod authority;
 mod tls;
+mod tls_client;
+mod tls_files;
+mod tls_tools;
+mod tls_watch;
 mod tunnel;
 
-use authority::{Authority, Pair};
+use authority::Authority;
 use support::subject::Settings;
 use support::{Answer, Client, Connect, Subject};
 use tunnel::Dialer;

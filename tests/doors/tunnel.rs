@@ -86,7 +86,7 @@ impl Dialer {
         let sent = client.send_anyway(&connect.encode());
         let answer = if sent { client.try_read().ok() } else { None };
         // The handshake comes first, and only the end follows it.
-        let mut ended = || match told.recv_timeout(BOUND) {
+        let ended = || match told.recv_timeout(BOUND) {
             Ok(Told::Seen(seen)) => {
                 let _ = self.seen.set(seen);
                 None
