@@ -119,6 +119,7 @@ impl World {
         let door = Door {
             address: ([127, 0, 0, 1], 1).into(),
             listener: "bench".into(),
+            certificate: None,
             anonymous: Some("bench".into()),
             limits: self.limits.clone(),
             evicted,

@@ -2,13 +2,14 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{net::TcpStream, sync::mpsc, task::JoinSet};
 
 use crate::{
     admin::{self, Admin, AdminSocket, Command},
     broker::{self, Broker, Door},
-    config::{self, Config},
-    net::{BindError, Lobby, Tcp},
+    config::{self, Config, ConfigError},
+    mqtt::ReasonCode,
+    net::{BindError, Lobby, Tcp, Tls, tls},
     policy::{self, Policy, acl},
     store::{AccountsDb, StateDb, StoreError},
     system::memory,
@@ -26,6 +27,9 @@ pub enum GatewayError {
     /// Another gateway runs here, or this one could not be talked to.
     #[error(transparent)]
     Admin(#[from] admin::SocketError),
+    /// A file that the configuration names is not usable.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A listener cannot listen.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -52,6 +56,7 @@ impl Gateway {
     /// # Errors
     /// Whatever part cannot start; nothing is left running then.
     pub fn start(config: &Config) -> Result<Self, GatewayError> {
+        let certificates = open_tls(config)?;
         let accounts = Arc::new(AccountsDb::open(&config.gateway.state)?);
         let socket = AdminSocket::bind(&config.gateway.state)?;
         let (policy, voice) = Policy::open_with_voice(accounts, policy_settings(config))?;
@@ -61,11 +66,19 @@ impl Gateway {
         broker.restore(saved);
         let mut tasks = JoinSet::new();
         let mut listening = Vec::new();
-        for listener in &config.listeners {
+        for (listener, tls) in config.listeners.iter().zip(&certificates) {
             let socket = Tcp::bind(listener)?;
             let address = socket.address().unwrap_or(listener.address);
             listening.push((listener.name.clone(), address));
-            tasks.spawn(listen(broker.clone(), socket, listener.clone()));
+            let entrance = Entrance { broker: broker.clone(), policy: policy.clone(), tls: tls.clone() };
+            tasks.spawn(listen(entrance, socket, listener.clone()));
+            if let Some(tls) = tls {
+                for warning in tls.warnings() {
+                    tracing::warn!(listener = listener.name, "{warning}");
+                }
+                let (policy, listener) = (policy.clone(), listener.name.clone());
+                tasks.spawn(tls.clone().follow(move || policy.certificates_changed(&listener)));
+            }
         }
         tasks.spawn(policy.clone().follow());
         tasks.spawn(broker.clone().keep_house());
@@ -80,6 +93,7 @@ impl Gateway {
             policy: policy.clone(),
             id: config.gateway.id.as_str().into(),
             listening: listening.clone().into(),
+            certificates: certificates.into_iter().flatten().collect(),
             commands,
         };
         tasks.spawn(obey(policy.clone(), obeyed));
@@ -159,8 +173,60 @@ async fn reload_accounts(policy: &Arc<Policy>) -> Result<(), String> {
     outcome
 }
 
+/// Reads the certificates of each listener that has any, in the order of the listeners. Blocks.
+///
+/// # Errors
+/// Every listener's first file that is not usable, with its place in the configuration.
+pub fn open_tls(config: &Config) -> Result<Vec<Option<Arc<Tls>>>, ConfigError> {
+    let (mut opened, mut problems) = (Vec::new(), Vec::new());
+    for listener in &config.listeners {
+        let tls = listener.tls.as_ref().map(|tls| Tls::open(&listener.name, tls, &[b"mqtt"]));
+        opened.push(tls.and_then(|tls| tls.map_err(|problem| problems.push(problem)).ok()));
+    }
+    if problems.is_empty() { Ok(opened) } else { Err(config.wrong(problems)) }
+}
+
+/// What a connection of one listener meets on its way in.
+#[derive(Clone)]
+struct Entrance {
+    broker: Arc<Broker>,
+    policy: Arc<Policy>,
+    tls: Option<Arc<Tls>>,
+}
+
+impl Entrance {
+    /// Serves a connection, after its TLS handshake if the listener has TLS. Runs on the connection's own task.
+    async fn serve(self, stream: TcpStream, mut door: Door) {
+        let Some(tls) = &self.tls else { return broker::serve(self.broker, stream, door).await };
+        let handshake = tls.accept(stream, door.limits.connect_timeout);
+        let outcome = tokio::select! {
+            outcome = handshake => outcome,
+            _ = &mut door.evicted => {
+                self.broker.counters().drop_one(broker::Dropped::Pending);
+                return;
+            }
+        };
+        match outcome {
+            Ok((stream, presented)) => {
+                door.certificate = presented.map(certificate);
+                broker::serve(self.broker, stream, door).await;
+            }
+            Err(tls::Failure::Certificate(why)) => {
+                self.policy.refused_at_door("", "", door.address, ReasonCode::NotAuthorized, why);
+            }
+            Err(why) => tracing::debug!(address = %door.address, "{why}"),
+        }
+    }
+}
+
+/// What the policy needs to know of a client's certificate.
+fn certificate(presented: tls::Presented) -> policy::Certificate {
+    let user = presented.user().map(Arc::from);
+    policy::Certificate::new(user, move || presented.check())
+}
+
 /// Takes connections for ever.
-async fn listen(broker: Arc<Broker>, socket: Tcp, config: config::Listener) {
+async fn listen(entrance: Entrance, socket: Tcp, config: config::Listener) {
     let lobby = Lobby::new(config.limits.pending);
     let limits = Arc::new(connection_limits(&config.limits));
     let listener: Arc<str> = config.name.as_str().into();
@@ -172,9 +238,10 @@ async fn listen(broker: Arc<Broker>, socket: Tcp, config: config::Listener) {
             listener: listener.clone(),
             anonymous: anonymous.clone(),
             limits: limits.clone(),
+            certificate: None,
             evicted: lobby.enter(),
         };
-        tokio::spawn(broker::serve(broker.clone(), stream, door));
+        tokio::spawn(entrance.clone().serve(stream, door));
     }
 }
 

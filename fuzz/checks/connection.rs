@@ -208,6 +208,7 @@ fn enter(broker: &Arc<Broker>) -> (DuplexStream, JoinHandle<()>, Sender<()>) {
             session_expiry: 3600,
             connect_timeout: Duration::from_secs(10),
         }),
+        certificate: None,
         evicted,
     };
     (near, tokio::spawn(broker::serve(broker.clone(), far, door)), place)

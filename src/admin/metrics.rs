@@ -1,6 +1,6 @@
 //! What monitoring reads: OpenMetrics text, made from a snapshot at each scrape. No label names a client.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use prometheus_client::{
     collector::Collector,
@@ -11,6 +11,7 @@ use prometheus_client::{
 
 use crate::{
     broker::{Dropped, Snapshot},
+    net::Tls,
     policy::{Spread, Verdicts},
 };
 
@@ -18,9 +19,13 @@ use crate::{
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// All metrics as text.
-pub(super) fn text(broker: Snapshot, policy: Verdicts) -> Result<String, fmt::Error> {
+pub(super) fn text(
+    broker: Snapshot,
+    policy: Verdicts,
+    certificates: Arc<[Arc<Tls>]>,
+) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Scrape { broker, policy }));
+    registry.register_collector(Box::new(Scrape { broker, policy, certificates }));
     let mut out = String::new();
     text::encode(&mut out, &registry)?;
     Ok(out)
@@ -30,6 +35,7 @@ pub(super) fn text(broker: Snapshot, policy: Verdicts) -> Result<String, fmt::Er
 struct Scrape {
     broker: Snapshot,
     policy: Verdicts,
+    certificates: Arc<[Arc<Tls>]>,
 }
 
 /// Labels of one sample.
@@ -40,8 +46,28 @@ impl Collector for Scrape {
         let mut out = Writer { encoder };
         broker(&self.broker, &mut out)?;
         store(&self.broker, &mut out)?;
-        policy(&self.policy, &mut out)
+        policy(&self.policy, &mut out)?;
+        certificates(&self.certificates, &mut out)
     }
+}
+
+fn certificates(all: &[Arc<Tls>], out: &mut Writer<'_>) -> fmt::Result {
+    if all.is_empty() {
+        return Ok(());
+    }
+    let days = "Days until the server's certificate expires; negative once it has";
+    out.metric("latchgate_net_certificate_expiry_days", days, MetricType::Gauge, |mut metric| {
+        for tls in all {
+            let labels = [("listener", tls.listener())];
+            let days = tls.expires_in() as f64 / 86_400.0;
+            metric.encode_family(&labels)?.encode_gauge(&days)?;
+        }
+        Ok(())
+    })?;
+    let failed = all.iter().flat_map(|tls| {
+        tls.failed().map(|(reason, count)| (vec![("listener", tls.listener()), ("reason", reason)], count))
+    });
+    out.counters("latchgate_net_tls_handshakes_failed", "TLS handshakes that failed, by reason", failed)
 }
 
 fn broker(now: &Snapshot, out: &mut Writer<'_>) -> fmt::Result {

@@ -176,6 +176,7 @@ mod tests {
             address: ([127, 0, 0, 1], 1).into(),
             listener: "l".into(),
             credential: None,
+            certificate: None,
         };
         let outbox = Outbox::new(number as u64, "c".into(), 1, 1);
         Arc::new(Seat::new(outbox, Arc::new(owner)))

@@ -219,6 +219,7 @@ mod tests {
             address: ([127, 0, 0, 1], 1).into(),
             listener: "l".into(),
             credential: None,
+            certificate: None,
         };
         Arc::new(Message {
             topic: topic.into(),

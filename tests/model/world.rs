@@ -108,6 +108,7 @@ impl World {
             listener: "model".into(),
             anonymous: Some(USERS[user].into()),
             limits: self.limits.clone(),
+            certificate: None,
             evicted,
         };
         tokio::spawn(serve(self.broker.clone(), far, door));

@@ -64,7 +64,7 @@ impl Loading {
 
     fn messages(&mut self, transaction: &Transaction) -> rusqlite::Result<()> {
         // Devices publish again and again: most authors are the same.
-        let mut authors: AHashMap<Identity, Arc<Identity>> = AHashMap::default();
+        let mut authors: AHashMap<(Arc<str>, Arc<str>), Arc<Identity>> = AHashMap::default();
         let sql =
             "SELECT id, topic, payload, properties, qos, retain, expires, client, user, listener, credential
             FROM message ORDER BY id";
@@ -72,9 +72,14 @@ impl Loading {
             let row_id: u64 = row.get(0)?;
             let author = identity(row, 7)?;
             let Some(qos) = QoS::from_bits(row.get(4)?) else { return Ok(None) };
-            let author = match authors.get(&author) {
-                Some(known) => known.clone(),
-                None => authors.entry(author.clone()).or_insert(Arc::new(author)).clone(),
+            let name = (author.client_id.clone(), author.user.clone());
+            let author = match authors.get(&name) {
+                Some(known) if **known == author => known.clone(),
+                _ => {
+                    let author = Arc::new(author);
+                    authors.insert(name, author.clone());
+                    author
+                }
             };
             this.saved.messages.push(SavedMessage {
                 row: row_id,
@@ -204,6 +209,7 @@ fn identity(row: &Row, first: usize) -> rusqlite::Result<Identity> {
         address: SocketAddr::from(([0, 0, 0, 0], 0)),
         listener: text(row, first + 2)?,
         credential: row.get(first + 3)?,
+        certificate: None,
     })
 }
 

@@ -53,6 +53,7 @@ fn identity(client: &str) -> Identity {
         address: ([0, 0, 0, 0], 0).into(),
         listener: "l".into(),
         credential: Some(3),
+        certificate: None,
     }
 }
 
