@@ -11,9 +11,9 @@ demo:
 test *groups:
     tests/run {{groups}}
 
-# The wire tests only; `just wire mosquitto` runs them against Mosquitto
-wire subject="latchgate" filter="":
-    MQTT_TEST_SUBJECT={{subject}} cargo test --test wire {{filter}}
+# The conformance suite only; `just conformance mosquitto` runs it against Mosquitto
+conformance subject="latchgate" filter="":
+    MQTT_TEST_SUBJECT={{subject}} cargo test --test conformance {{filter}}
 
 # What the machines complain about
 lint:

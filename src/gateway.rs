@@ -2,15 +2,17 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{net::TcpStream, sync::mpsc, task::JoinSet};
 
 use crate::{
     admin::{self, Admin, AdminSocket, Command},
-    broker::{self, Broker, Door, Volatile},
-    config::{self, Config},
-    net::{BindError, Lobby, Tcp},
+    broker::{self, Broker, Door},
+    config::{self, Config, ConfigError},
+    mqtt::ReasonCode,
+    net::{BindError, Lobby, Tcp, Tls, tls},
     policy::{self, Policy, acl},
-    store::{AccountsDb, StoreError},
+    store::{AccountsDb, StateDb, StoreError},
+    system::memory,
 };
 
 /// Why the gateway cannot run.
@@ -25,6 +27,9 @@ pub enum GatewayError {
     /// Another gateway runs here, or this one could not be talked to.
     #[error(transparent)]
     Admin(#[from] admin::SocketError),
+    /// A file that the configuration names is not usable.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A listener cannot listen.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -34,12 +39,15 @@ pub enum GatewayError {
 pub struct Gateway {
     broker: Arc<Broker>,
     policy: Arc<Policy>,
+    state: Arc<StateDb>,
     listening: Vec<(String, SocketAddr)>,
     tasks: JoinSet<()>,
 }
 
 /// How long clients may take to be told that the gateway stops, and to take their last bytes.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How often memory that is no longer needed is given back.
+const GIVE_BACK: Duration = Duration::from_secs(5);
 
 impl Gateway {
     /// Opens the store, claims its directory, then opens the policy, then the broker, and only then the listeners. Must be called within a
@@ -48,20 +56,33 @@ impl Gateway {
     /// # Errors
     /// Whatever part cannot start; nothing is left running then.
     pub fn start(config: &Config) -> Result<Self, GatewayError> {
+        let certificates = open_tls(config)?;
         let accounts = Arc::new(AccountsDb::open(&config.gateway.state)?);
         let socket = AdminSocket::bind(&config.gateway.state)?;
         let (policy, voice) = Policy::open_with_voice(accounts, policy_settings(config))?;
-        let broker = Broker::new(policy.clone(), Arc::new(Volatile), broker_settings(config));
+        let (state, saved) = StateDb::open(&config.gateway.state)?;
+        let state = Arc::new(state);
+        let broker = Broker::new(policy.clone(), state.clone(), broker_settings(config));
+        broker.restore(saved);
         let mut tasks = JoinSet::new();
         let mut listening = Vec::new();
-        for listener in &config.listeners {
+        for (listener, tls) in config.listeners.iter().zip(&certificates) {
             let socket = Tcp::bind(listener)?;
             let address = socket.address().unwrap_or(listener.address);
             listening.push((listener.name.clone(), address));
-            tasks.spawn(listen(broker.clone(), socket, listener.clone()));
+            let entrance = Entrance { broker: broker.clone(), policy: policy.clone(), tls: tls.clone() };
+            tasks.spawn(listen(entrance, socket, listener.clone()));
+            if let Some(tls) = tls {
+                for warning in tls.warnings() {
+                    tracing::warn!(listener = listener.name, "{warning}");
+                }
+                let (policy, listener) = (policy.clone(), listener.name.clone());
+                tasks.spawn(tls.clone().follow(move || policy.certificates_changed(&listener)));
+            }
         }
         tasks.spawn(policy.clone().follow());
         tasks.spawn(broker.clone().keep_house());
+        tasks.spawn(give_back_memory());
         if config.gateway.sys_interval > 0 {
             let interval = Duration::from_secs(config.gateway.sys_interval.into());
             tasks.spawn(broker.clone().publish_sys(voice, interval));
@@ -72,6 +93,7 @@ impl Gateway {
             policy: policy.clone(),
             id: config.gateway.id.as_str().into(),
             listening: listening.clone().into(),
+            certificates: certificates.into_iter().flatten().collect(),
             commands,
         };
         tasks.spawn(obey(policy.clone(), obeyed));
@@ -85,7 +107,7 @@ impl Gateway {
         for (name, address) in &listening {
             tracing::info!(listener = name, %address, "listening");
         }
-        Ok(Gateway { broker, policy, listening, tasks })
+        Ok(Gateway { broker, policy, state, listening, tasks })
     }
 
     /// Name and address of every listener.
@@ -110,6 +132,18 @@ impl Gateway {
         let left = self.broker.shutdown(FAREWELL).await;
         if left > 0 {
             tracing::warn!(clients = left, "some clients did not take their farewell in time");
+        }
+        let state = self.state;
+        let _ = tokio::task::spawn_blocking(move || state.close()).await;
+    }
+}
+
+/// Gives memory back that is no longer needed, for ever.
+async fn give_back_memory() {
+    loop {
+        tokio::time::sleep(GIVE_BACK).await;
+        if let Err(error) = tokio::task::spawn_blocking(memory::give_back).await {
+            tracing::error!(%error, "memory was not given back");
         }
     }
 }
@@ -139,8 +173,60 @@ async fn reload_accounts(policy: &Arc<Policy>) -> Result<(), String> {
     outcome
 }
 
+/// Reads the certificates of each listener that has any, in the order of the listeners. Blocks.
+///
+/// # Errors
+/// Every listener's first file that is not usable, with its place in the configuration.
+pub fn open_tls(config: &Config) -> Result<Vec<Option<Arc<Tls>>>, ConfigError> {
+    let (mut opened, mut problems) = (Vec::new(), Vec::new());
+    for listener in &config.listeners {
+        let tls = listener.tls.as_ref().map(|tls| Tls::open(&listener.name, tls, &[b"mqtt"]));
+        opened.push(tls.and_then(|tls| tls.map_err(|problem| problems.push(problem)).ok()));
+    }
+    if problems.is_empty() { Ok(opened) } else { Err(config.wrong(problems)) }
+}
+
+/// What a connection of one listener meets on its way in.
+#[derive(Clone)]
+struct Entrance {
+    broker: Arc<Broker>,
+    policy: Arc<Policy>,
+    tls: Option<Arc<Tls>>,
+}
+
+impl Entrance {
+    /// Serves a connection, after its TLS handshake if the listener has TLS. Runs on the connection's own task.
+    async fn serve(self, stream: TcpStream, mut door: Door) {
+        let Some(tls) = &self.tls else { return broker::serve(self.broker, stream, door).await };
+        let handshake = tls.accept(stream, door.limits.connect_timeout);
+        let outcome = tokio::select! {
+            outcome = handshake => outcome,
+            _ = &mut door.evicted => {
+                self.broker.counters().drop_one(broker::Dropped::Pending);
+                return;
+            }
+        };
+        match outcome {
+            Ok((stream, presented)) => {
+                door.certificate = presented.map(certificate);
+                broker::serve(self.broker, stream, door).await;
+            }
+            Err(tls::Failure::Certificate(why)) => {
+                self.policy.refused_at_door("", "", door.address, ReasonCode::NotAuthorized, why);
+            }
+            Err(why) => tracing::debug!(address = %door.address, "{why}"),
+        }
+    }
+}
+
+/// What the policy needs to know of a client's certificate.
+fn certificate(presented: tls::Presented) -> policy::Certificate {
+    let user = presented.user().map(Arc::from);
+    policy::Certificate::new(user, move || presented.check())
+}
+
 /// Takes connections for ever.
-async fn listen(broker: Arc<Broker>, socket: Tcp, config: config::Listener) {
+async fn listen(entrance: Entrance, socket: Tcp, config: config::Listener) {
     let lobby = Lobby::new(config.limits.pending);
     let limits = Arc::new(connection_limits(&config.limits));
     let listener: Arc<str> = config.name.as_str().into();
@@ -152,9 +238,10 @@ async fn listen(broker: Arc<Broker>, socket: Tcp, config: config::Listener) {
             listener: listener.clone(),
             anonymous: anonymous.clone(),
             limits: limits.clone(),
+            certificate: None,
             evicted: lobby.enter(),
         };
-        tokio::spawn(broker::serve(broker.clone(), stream, door));
+        tokio::spawn(entrance.clone().serve(stream, door));
     }
 }
 
@@ -181,6 +268,7 @@ fn broker_settings(config: &Config) -> broker::Settings {
             config::RefusedPublish::Disconnect => broker::RefusedPublish::Disconnect,
         },
         sessions: config.limits.sessions,
+        queue: broker::Bounds { messages: config.limits.queued_messages, bytes: config.limits.queued_bytes },
         retained_messages: config.limits.retained_messages,
         retained_bytes: config.limits.retained_bytes,
         memory: config.limits.memory,

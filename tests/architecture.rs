@@ -25,7 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("latch", &[]),
     ("bridge", &["mqtt", "session", "broker"]),
     ("store", &["mqtt", "broker", "policy", "bridge"]),
-    ("admin", &["config", "mqtt", "broker", "policy"]),
+    ("admin", &["config", "mqtt", "net", "broker", "policy"]),
     ("system", &[]),
 ];
 

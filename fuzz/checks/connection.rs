@@ -156,6 +156,7 @@ fn gateway() -> Arc<Broker> {
     let policy = Policy::open(Arc::new(Rules), policy::Settings::default()).expect("the rules are right");
     let settings = broker::Settings {
         refused_publish_v3: RefusedPublish::Acknowledge,
+        queue: broker::Bounds { messages: 100, bytes: 1 << 20 },
         sessions: 100,
         retained_messages: 100,
         retained_bytes: 1 << 20,
@@ -207,6 +208,7 @@ fn enter(broker: &Arc<Broker>) -> (DuplexStream, JoinHandle<()>, Sender<()>) {
             session_expiry: 3600,
             connect_timeout: Duration::from_secs(10),
         }),
+        certificate: None,
         evicted,
     };
     (near, tokio::spawn(broker::serve(broker.clone(), far, door)), place)

@@ -3,7 +3,7 @@
 //! Input: one byte that says which version and limit, then the bytes of the wire.
 
 use latchgate::mqtt::codec::{PublishHead, decode, encode, encode_properties};
-use latchgate::mqtt::{DecodeError, Packet, Publish, Version};
+use latchgate::mqtt::{DecodeError, Packet, Property, Publish, Version};
 
 pub fn check(input: &[u8]) {
     let Some((&how, wire)) = input.split_first() else { return };
@@ -72,14 +72,19 @@ fn written_and_read_again(packet: &Packet<'_>, wire: &[u8], version: Option<Vers
 
 /// The same packet as the broker's delivery path writes it.
 fn delivered(publish: &Publish<'_>, version: Version) -> Vec<u8> {
+    let (alias, list) = match &publish.properties.0[..] {
+        [Property::TopicAlias(alias), rest @ ..] => (Some(*alias), rest),
+        list => (None, list),
+    };
     let mut properties = Vec::new();
-    encode_properties(&publish.properties, &mut properties);
+    encode_properties(&list.iter().copied().collect(), &mut properties);
     let head = PublishHead {
         dup: publish.dup,
         qos: publish.qos,
         retain: publish.retain,
         packet_id: publish.packet_id,
         topic: publish.topic,
+        alias,
         properties: (version == Version::V5).then_some([&[], properties.as_slice()]),
         payload_len: publish.payload.len(),
     };

@@ -117,7 +117,7 @@ impl Session {
             return;
         }
         self.messages += 1;
-        let id = self.outgoing.send(qos, self.messages, 1).0;
+        let id = self.outgoing.send(qos, self.messages, 1, None).0;
         assert_ne!(id, 0);
         assert_eq!(self.position(id, |_| true), None, "identifier {id} is in use already");
         let message = self.messages;

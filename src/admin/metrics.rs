@@ -1,6 +1,6 @@
 //! What monitoring reads: OpenMetrics text, made from a snapshot at each scrape. No label names a client.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use prometheus_client::{
     collector::Collector,
@@ -11,6 +11,7 @@ use prometheus_client::{
 
 use crate::{
     broker::{Dropped, Snapshot},
+    net::Tls,
     policy::{Spread, Verdicts},
 };
 
@@ -18,9 +19,13 @@ use crate::{
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// All metrics as text.
-pub(super) fn text(broker: Snapshot, policy: Verdicts) -> Result<String, fmt::Error> {
+pub(super) fn text(
+    broker: Snapshot,
+    policy: Verdicts,
+    certificates: Arc<[Arc<Tls>]>,
+) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Scrape { broker, policy }));
+    registry.register_collector(Box::new(Scrape { broker, policy, certificates }));
     let mut out = String::new();
     text::encode(&mut out, &registry)?;
     Ok(out)
@@ -30,6 +35,7 @@ pub(super) fn text(broker: Snapshot, policy: Verdicts) -> Result<String, fmt::Er
 struct Scrape {
     broker: Snapshot,
     policy: Verdicts,
+    certificates: Arc<[Arc<Tls>]>,
 }
 
 /// Labels of one sample.
@@ -39,8 +45,29 @@ impl Collector for Scrape {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut out = Writer { encoder };
         broker(&self.broker, &mut out)?;
-        policy(&self.policy, &mut out)
+        store(&self.broker, &mut out)?;
+        policy(&self.policy, &mut out)?;
+        certificates(&self.certificates, &mut out)
     }
+}
+
+fn certificates(all: &[Arc<Tls>], out: &mut Writer<'_>) -> fmt::Result {
+    if all.is_empty() {
+        return Ok(());
+    }
+    let days = "Days until the server's certificate expires; negative once it has";
+    out.metric("latchgate_net_certificate_expiry_days", days, MetricType::Gauge, |mut metric| {
+        for tls in all {
+            let labels = [("listener", tls.listener())];
+            let days = tls.expires_in() as f64 / 86_400.0;
+            metric.encode_family(&labels)?.encode_gauge(&days)?;
+        }
+        Ok(())
+    })?;
+    let failed = all.iter().flat_map(|tls| {
+        tls.failed().map(|(reason, count)| (vec![("listener", tls.listener()), ("reason", reason)], count))
+    });
+    out.counters("latchgate_net_tls_handshakes_failed", "TLS handshakes that failed, by reason", failed)
 }
 
 fn broker(now: &Snapshot, out: &mut Writer<'_>) -> fmt::Result {
@@ -98,6 +125,18 @@ fn broker(now: &Snapshot, out: &mut Writer<'_>) -> fmt::Result {
     )?;
     let shared = "Members of all share groups";
     out.gauge("latchgate_broker_shared_subscriptions", shared, now.shared_subscriptions as u64)
+}
+
+/// What an SD card has to bear.
+fn store(now: &Snapshot, out: &mut Writer<'_>) -> fmt::Result {
+    let commits = "Commits of sessions, queues and retained messages; each waits for the disk once";
+    out.counter("latchgate_store_commits", commits, now.written.commits)?;
+    out.counter("latchgate_store_written_bytes", "Bytes written to the disk for them", now.written.bytes)?;
+    let took = "How long the commits took together";
+    let micros = u64::try_from(now.written.took.as_micros()).unwrap_or(u64::MAX);
+    out.counter("latchgate_store_commit_microseconds", took, micros)?;
+    let writable = "1 if state can be kept; 0 if not, when messages of QoS 1 and 2 are refused";
+    out.gauge("latchgate_store_writable", writable, u64::from(now.writable))
 }
 
 fn policy(now: &Verdicts, out: &mut Writer<'_>) -> fmt::Result {

@@ -14,7 +14,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{broker::Broker, policy::Policy};
+use crate::{broker::Broker, net::Tls, policy::Policy};
 
 pub use routes::Question;
 pub use socket::{AdminSocket, SocketError, connect, path};
@@ -37,6 +37,8 @@ pub struct Admin {
     pub id: Arc<str>,
     /// Name and address of every listener.
     pub listening: Arc<[(String, SocketAddr)]>,
+    /// The TLS of every listener that has it.
+    pub certificates: Arc<[Arc<Tls>]>,
     /// To the gateway.
     pub commands: mpsc::Sender<Command>,
 }

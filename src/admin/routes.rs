@@ -132,13 +132,16 @@ async fn status(State(admin): State<Admin>) -> Json<Value> {
 }
 
 async fn scrape(State(admin): State<Admin>) -> Response {
-    match metrics::text(admin.broker.snapshot(), admin.policy.verdicts()) {
+    match metrics::text(admin.broker.snapshot(), admin.policy.verdicts(), admin.certificates.clone()) {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => Refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 
-/// That it is answered is the answer: the runtime makes progress.
-async fn healthz() -> &'static str {
-    "ok\n"
+/// That it is answered says that the runtime makes progress; what it says, whether state can be kept.
+async fn healthz(State(admin): State<Admin>) -> (StatusCode, &'static str) {
+    match admin.broker.is_writable() {
+        true => (StatusCode::OK, "ok\n"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "the state cannot be written: see the log\n"),
+    }
 }

@@ -90,6 +90,8 @@ impl Backlog {
                 qos: message.qos.min(qos),
                 retain: true,
                 stored: true,
+                seq: 0,
+                packet_id: 0,
                 size: message.size_u32(),
                 extra: extra.clone(),
                 message,

@@ -13,8 +13,15 @@ use tokio::sync::Notify;
 use crate::policy::Policy;
 
 use super::{
-    budget::Budget, clock, counters::Counters, index::Index, janitor::Deadlines, journal::Journal,
-    registry::Registry, retained::Retained, router::Router,
+    budget::Budget,
+    clock,
+    counters::Counters,
+    index::Index,
+    janitor::Deadlines,
+    journal::Journal,
+    registry::{Bounds, Registry},
+    retained::Retained,
+    router::Router,
 };
 
 /// How a refused QoS 1 or 2 publish of a 3.x client, which cannot be told, is answered.
@@ -34,6 +41,8 @@ pub struct Settings {
     pub refused_publish_v3: RefusedPublish,
     /// Sessions, connected or not.
     pub sessions: usize,
+    /// Messages and bytes that wait for one session, where no listener says otherwise.
+    pub queue: Bounds,
     /// Retained messages.
     pub retained_messages: usize,
     /// Bytes of retained messages.

@@ -1,8 +1,11 @@
 //! The subscription index: which sessions match a topic. Read-mostly; asked on the publisher's own task.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use ahash::AHashMap;
@@ -15,6 +18,9 @@ use super::{
     outbox::Outbox,
     shared::{Group, Member},
 };
+
+/// A level with room for no more names than this keeps it until the last is gone, and so a filter with its sessions.
+const ROOMY: usize = 64;
 
 /// A session that gets every message of a topic, all its matching subscriptions taken together: the highest QoS,
 /// with every identifier [MQTT-3.3.4-2] [MQTT-3.3.4-3].
@@ -52,13 +58,43 @@ struct Node {
 
 #[derive(Debug, Default)]
 struct Leaf {
-    entries: Vec<Entry>,
+    /// By the keys of their sessions. These come in order and mostly go in order, so that little is moved even where a
+    /// hundred thousand sessions have the same filter.
+    entries: VecDeque<Entry>,
     groups: Vec<Arc<Group>>,
 }
 
 impl Leaf {
     fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.groups.is_empty()
+    }
+
+    fn place_of(&self, key: u64) -> Result<usize, usize> {
+        self.entries.binary_search_by_key(&key, |entry| entry.outbox.key)
+    }
+
+    /// Adds or replaces the entry of a session; whether it is new.
+    fn put(&mut self, entry: Entry) -> bool {
+        match self.place_of(entry.outbox.key) {
+            Ok(place) => {
+                self.entries[place] = entry;
+                false
+            }
+            Err(place) => {
+                self.entries.insert(place, entry);
+                true
+            }
+        }
+    }
+
+    /// Takes out the entry of a session; whether there was one.
+    fn take(&mut self, key: u64) -> bool {
+        let Ok(place) = self.place_of(key) else { return false };
+        self.entries.remove(place);
+        if self.entries.capacity() > ROOMY && self.entries.len() < self.entries.capacity() / 8 {
+            self.entries.shrink_to_fit();
+        }
+        true
     }
 }
 
@@ -103,8 +139,9 @@ impl Node {
                     node.edit(levels, edit);
                     if node.is_empty() {
                         self.children.remove(level);
-                        if self.children.is_empty() {
-                            self.children = AHashMap::default();
+                        let (len, room) = (self.children.len(), self.children.capacity());
+                        if len == 0 || (room > ROOMY && len < room / 8) {
+                            self.children.shrink_to_fit();
                         }
                     }
                 }
@@ -163,25 +200,20 @@ impl Index {
     ) {
         let mut root = self.root.write();
         let entry = Entry { outbox: outbox.clone(), options, identifier };
-        let leaf = root.leaf(filter.levels());
-        match leaf.entries.iter_mut().find(|old| old.outbox.key == outbox.key) {
-            Some(old) => *old = entry,
-            None => {
-                leaf.entries.push(entry);
-                self.plain.fetch_add(1, Ordering::Relaxed);
-            }
+        if root.leaf(filter.levels()).put(entry) {
+            self.plain.fetch_add(1, Ordering::Relaxed);
         }
         self.generation.fetch_add(1, Ordering::Release);
     }
 
     /// Adds or replaces a member of a share group.
-    pub fn share(&self, name: &Arc<str>, filter: &TopicFilter, member: Member) {
+    pub fn share(&self, name: &Arc<str>, filter: &TopicFilter, member: Member) -> Arc<Group> {
         let mut root = self.root.write();
         let leaf = root.leaf(filter.levels());
         let group = match leaf.groups.iter().find(|group| group.name == *name) {
             Some(group) => group.clone(),
             None => {
-                let group = Arc::new(Group::new(name.clone()));
+                let group = Arc::new(Group::new(name.clone(), filter.clone()));
                 leaf.groups.push(group.clone());
                 group
             }
@@ -190,6 +222,7 @@ impl Index {
             self.shared.fetch_add(1, Ordering::Relaxed);
         }
         self.generation.fetch_add(1, Ordering::Release);
+        group
     }
 
     /// Ends a subscription; `group` is the share name of a shared one.
@@ -197,9 +230,7 @@ impl Index {
         let mut root = self.root.write();
         root.edit(&mut filter.levels(), &mut |leaf| match group {
             None => {
-                let before = leaf.entries.len();
-                leaf.entries.retain(|entry| entry.outbox.key != key);
-                self.plain.fetch_sub(before - leaf.entries.len(), Ordering::Relaxed);
+                self.plain.fetch_sub(usize::from(leaf.take(key)), Ordering::Relaxed);
             }
             Some(name) => leaf.groups.retain(|group| {
                 if *group.name != *name {
@@ -311,6 +342,36 @@ mod tests {
         assert_eq!(route.targets.len(), 1);
         assert_eq!(route.targets[0].qos, QoS::ExactlyOnce);
         assert_eq!(route.targets[0].extra.as_ref().unwrap().identifiers, [1, 2]);
+    }
+
+    #[test]
+    fn a_hundred_thousand_sessions_come_to_one_filter_and_go_again_without_looking_through_all_of_them() {
+        let (index, everything) = (Index::default(), TopicFilter::new("#").unwrap());
+        // With one look at each for each of them this would take minutes.
+        for key in 0..100_000 {
+            index.subscribe(&outbox(key), &everything, SubscriptionOptions::default(), None);
+        }
+        index.subscribe(&outbox(5), &everything, SubscriptionOptions::default(), Some(7));
+        assert_eq!(index.counts(), (100_000, 0));
+        assert_eq!(index.route("a", u64::MAX).targets.len(), 100_000);
+        (0..100_000).filter(|key| *key != 5).for_each(|key| index.unsubscribe(key, &everything, None));
+        index.unsubscribe(4, &everything, None);
+        assert_eq!(index.counts(), (1, 0));
+        let route = index.route("a", u64::MAX);
+        assert_eq!(route.targets[0].extra.as_ref().unwrap().identifiers, [7]);
+        assert!(index.root.read().below.entries.capacity() <= 8 * ROOMY);
+    }
+
+    #[test]
+    fn a_level_that_had_many_names_gives_their_room_back_although_one_stays() {
+        let (index, me) = (Index::default(), outbox(1));
+        let filters: Vec<_> = (0..10_000).map(|n| TopicFilter::new(&n.to_string()).unwrap()).collect();
+        for filter in &filters {
+            index.subscribe(&me, filter, SubscriptionOptions::default(), None);
+        }
+        filters[1..].iter().for_each(|filter| index.unsubscribe(1, filter, None));
+        assert!(index.root.read().children.capacity() <= 8 * ROOMY);
+        assert_eq!(index.route("0", 2).targets.len(), 1);
     }
 
     #[test]

@@ -22,6 +22,11 @@ use super::{
 /// How often expired retained messages are taken out; they are never delivered in between either.
 const SWEEP: Duration = Duration::from_secs(60);
 
+/// Room for this many deadlines is not given back.
+const ROOMY: usize = 1024;
+/// Room for at least this many more is made at a time.
+const FEW: usize = 64;
+
 /// Deadlines of parked sessions, soonest first. A deadline may have become void: the seat knows.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
@@ -63,7 +68,12 @@ impl Deadlines {
         let mut scheduled = seat.scheduled.lock();
         if scheduled.is_none_or(|earlier| at < earlier) {
             *scheduled = Some(at);
-            self.heap.lock().push(Due(Reverse(at), Arc::downgrade(seat)));
+            let mut heap = self.heap.lock();
+            if heap.len() == heap.capacity() {
+                forget_the_gone(&mut heap);
+            }
+            heap.push(Due(Reverse(at), Arc::downgrade(seat)));
+            drop(heap);
             self.sooner.notify_one();
         }
     }
@@ -75,8 +85,21 @@ impl Deadlines {
     fn due(&self, now: Instant) -> Option<Weak<Seat>> {
         let mut heap = self.heap.lock();
         let top = heap.peek_mut()?;
-        (top.0.0 <= now).then(|| std::collections::binary_heap::PeekMut::pop(top).1)
+        let due = (top.0.0 <= now).then(|| std::collections::binary_heap::PeekMut::pop(top).1);
+        if heap.capacity() > ROOMY && heap.len() < heap.capacity() / 8 {
+            heap.shrink_to_fit();
+        }
+        due
     }
+}
+
+/// Before the heap grows: a session that ended long before its deadline must not keep its place until then. Whatever
+/// is left has as much room again, so that this is rare.
+fn forget_the_gone(heap: &mut BinaryHeap<Due>) {
+    heap.retain(|due| due.1.strong_count() > 0);
+    let room = heap.len().max(FEW);
+    heap.shrink_to(heap.len() + room);
+    heap.reserve(room);
 }
 
 impl Broker {
@@ -99,9 +122,7 @@ impl Broker {
             }
             if now >= sweep {
                 sweep = now + SWEEP;
-                for topic in self.router.retained.sweep(now) {
-                    self.router.journal.record(Change::Retained { topic: &topic, message: None });
-                }
+                self.router.retained.sweep(now, &*self.router.journal);
                 self.tell_drops(&mut told);
             }
         }
@@ -129,6 +150,7 @@ impl Broker {
         };
         if let Some((_, will)) = will {
             will.fire(self, seat.outbox.key, now);
+            self.router.journal.record(Change::WillSent { client: &seat.outbox.client_id });
         }
         if ended {
             self.counters.expired.fetch_add(1, Ordering::Relaxed);
@@ -138,5 +160,48 @@ impl Broker {
         } else {
             self.deadlines.park(seat, &seat.parked.lock());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::outbox::Outbox;
+    use crate::policy::Identity;
+
+    fn seat(number: usize) -> Arc<Seat> {
+        let owner = Identity {
+            client_id: "c".into(),
+            user: "u".into(),
+            address: ([127, 0, 0, 1], 1).into(),
+            listener: "l".into(),
+            credential: None,
+            certificate: None,
+        };
+        let outbox = Outbox::new(number as u64, "c".into(), 1, 1);
+        Arc::new(Seat::new(outbox, Arc::new(owner)))
+    }
+
+    #[test]
+    fn sessions_that_ended_long_before_their_deadline_keep_no_place() {
+        let (deadlines, now) = (Deadlines::default(), clock::now());
+        let stays: Vec<_> = (0..100).map(seat).collect();
+        stays.iter().for_each(|seat| deadlines.look_at(seat, now + Duration::from_secs(1)));
+        for number in 0..100_000 {
+            deadlines.look_at(&seat(number), now + Duration::from_secs(1_000_000));
+            assert!(deadlines.heap.lock().len() <= 2 * (stays.len() + FEW), "{number}");
+        }
+        let later = now + Duration::from_secs(2);
+        let due = std::iter::from_fn(|| deadlines.due(later)).filter(|seat| seat.strong_count() > 0);
+        assert_eq!(due.count(), stays.len());
+    }
+
+    #[test]
+    fn room_for_many_deadlines_is_given_back_when_they_are_over() {
+        let (deadlines, now) = (Deadlines::default(), clock::now());
+        let many: Vec<_> = (0..100_000).map(seat).collect();
+        many.iter().for_each(|seat| deadlines.look_at(seat, now));
+        assert_eq!(std::iter::from_fn(|| deadlines.due(now)).count(), many.len());
+        assert!(deadlines.heap.lock().capacity() <= 8 * ROOMY);
     }
 }

@@ -5,64 +5,121 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
+use crate::mqtt::{QoS, TopicFilter};
+use crate::policy::Identity;
 use crate::session::Subscription;
 
-use super::message::Message;
+use super::{message::Message, will::Will};
 
 /// A change that must survive. It is told when it has happened in memory; it is durable when the ticket of a
-/// later [`Journal::commit`] is done.
+/// later [`Journal::commit`] is done. `client` is the client identifier. What concerns a session that was not
+/// opened, or has ended, means nothing.
 #[derive(Clone, Copy, Debug)]
 pub enum Change<'a> {
-    /// A session that outlives its connection began or was taken up again.
+    /// A session that outlives its connection began or was taken up again; its client is connected.
     Opened {
         /// Client identifier.
-        client: &'a str,
-        /// User it belongs to.
-        owner: &'a str,
-        /// Seconds it outlives its connection.
+        client: &'a Arc<str>,
+        /// Whether it begins empty, in place of any that was there.
+        fresh: bool,
+        /// Whose it is.
+        owner: &'a Identity,
+        /// Seconds it outlives its connection; `u32::MAX` for ever.
         expiry: u32,
+        /// What is to be published if the connection is lost.
+        will: Option<&'a Will>,
+    },
+    /// The client of a session left.
+    Parked {
+        /// Client identifier.
+        client: &'a Arc<str>,
+        /// Seconds it is kept from now on; `u32::MAX` for ever.
+        expiry: u32,
+        /// A will that waits for its delay from now on.
+        will: Option<&'a Will>,
+    },
+    /// The will of a session was published.
+    WillSent {
+        /// Client identifier.
+        client: &'a Arc<str>,
     },
     /// A session ended with all it held.
     Ended {
         /// Client identifier.
-        client: &'a str,
+        client: &'a Arc<str>,
     },
     /// A subscription was made or replaced.
     Subscribed {
         /// Client identifier.
-        client: &'a str,
+        client: &'a Arc<str>,
         /// The filter as the client wrote it.
-        text: &'a str,
+        text: &'a Arc<str>,
         /// The subscription.
         subscription: &'a Subscription,
     },
     /// A subscription ended.
     Unsubscribed {
         /// Client identifier.
-        client: &'a str,
+        client: &'a Arc<str>,
         /// The filter as the client wrote it.
         text: &'a str,
     },
     /// A message of QoS 1 or 2 must reach a client.
     Queued {
         /// Client identifier.
-        client: &'a str,
+        client: &'a Arc<str>,
+        /// Number in the session's queue, rising, never 0.
+        seq: u64,
         /// The message.
         message: &'a Arc<Message>,
+        /// QoS of the delivery.
+        qos: QoS,
+        /// Retain flag of the delivery.
+        retain: bool,
+        /// Subscription identifiers.
+        identifiers: &'a [u32],
+        /// Name and filter of the share group it came by.
+        share: Option<(&'a str, &'a TopicFilter)>,
+    },
+    /// A QoS 2 message is about to be sent under this packet identifier.
+    Numbered {
+        /// Client identifier.
+        client: &'a Arc<str>,
+        /// Number in the queue.
+        seq: u64,
+        /// Packet identifier.
+        id: u16,
     },
     /// A message reached its client, or never will.
     Settled {
         /// Client identifier.
-        client: &'a str,
-        /// The message.
-        message: &'a Arc<Message>,
+        client: &'a Arc<str>,
+        /// Number in the queue.
+        seq: u64,
+    },
+    /// A QoS 2 message reached its client (PUBREC); its packet identifier is in use until PUBCOMP.
+    Released {
+        /// Client identifier.
+        client: &'a Arc<str>,
+        /// Number in the queue.
+        seq: u64,
+        /// Packet identifier.
+        id: u16,
+    },
+    /// A packet identifier is free again.
+    Completed {
+        /// Client identifier.
+        client: &'a Arc<str>,
+        /// Packet identifier.
+        id: u16,
     },
     /// A QoS 2 message was taken on; `open` until its PUBREL.
     Received {
         /// Client identifier.
-        client: &'a str,
+        client: &'a Arc<str>,
         /// Packet identifier.
         id: u16,
         /// Whether its PUBREL is still to come.
@@ -71,7 +128,7 @@ pub enum Change<'a> {
     /// The retained message of a topic was set, or removed.
     Retained {
         /// Topic name.
-        topic: &'a str,
+        topic: &'a Arc<str>,
         /// The message; `None` removes it.
         message: Option<&'a Arc<Message>>,
     },
@@ -82,6 +139,17 @@ pub enum Change<'a> {
 #[error("not stored: {0}")]
 pub struct JournalError(pub String);
 
+/// What keeping has cost since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Commits; each waits for the disk once.
+    pub commits: u64,
+    /// Bytes written to the disk.
+    pub bytes: u64,
+    /// How long all commits took together.
+    pub took: Duration,
+}
+
 /// Keeps what must survive.
 pub trait Journal: Send + Sync + 'static {
     /// Notes a change; must not block.
@@ -89,6 +157,16 @@ pub trait Journal: Send + Sync + 'static {
 
     /// A ticket that is done when everything recorded so far is durable; must not block.
     fn commit(&self) -> Ticket;
+
+    /// What it has cost so far.
+    fn written(&self) -> Written {
+        Written::default()
+    }
+
+    /// Whether it can keep anything at present. While it cannot (the disk is full), nothing may be promised.
+    fn is_writable(&self) -> bool {
+        true
+    }
 }
 
 /// The wait for a commit. An acknowledgement is sent only after its ticket is done: it is a promise.

@@ -1,11 +1,14 @@
 //! An application message on its way through the broker.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Instant,
+};
 
 use crate::mqtt::{Properties, Property, QoS, codec};
 use crate::policy::{Delivery, Identity};
 
-use super::{budget::Share, shared::Group};
+use super::{budget::Share, journal::Change, shared::Group};
 
 /// A message, held once however many subscribers it has.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub struct Message {
     pub expires: Option<Instant>,
     /// Who published it.
     pub author: Arc<Identity>,
+    /// The number under which the journal keeps it; 0 as long as it does not.
+    pub row: AtomicU64,
     /// Its part of the gateway's memory.
     pub(super) _share: Share,
 }
@@ -50,6 +55,24 @@ impl Message {
         let left = self.expires?.saturating_duration_since(now);
         // Rounded up: a message that has not expired is never sent with 0.
         Some(u32::try_from(left.as_secs() + u64::from(left.subsec_nanos() > 0)).unwrap_or(u32::MAX))
+    }
+}
+
+#[cfg(test)]
+impl Message {
+    /// A message of QoS 2 without anything special.
+    pub(crate) fn for_tests(topic: &str, payload: &str, author: Identity) -> Arc<Self> {
+        Arc::new(Message {
+            topic: topic.into(),
+            payload: payload.as_bytes().into(),
+            properties: Box::default(),
+            qos: QoS::ExactlyOnce,
+            retain: false,
+            expires: None,
+            author: Arc::new(author),
+            row: AtomicU64::new(0),
+            _share: Share::default(),
+        })
     }
 }
 
@@ -102,14 +125,38 @@ pub(super) struct Candidate {
     pub retain: bool,
     /// Whether it comes from the retained messages, so that its author's right is asked as well.
     pub stored: bool,
+    /// Its number in the queue of a session that is kept; 0 if it is not.
+    pub seq: u64,
+    /// The packet identifier that was promised to it before it was sent (QoS 2 to a session that is kept); else 0.
+    pub packet_id: u16,
     /// [`Message::size`], at hand without looking at the message.
     pub size: u32,
     pub extra: Option<Arc<Extra>>,
 }
 
 impl Candidate {
+    /// What the journal is told when it is queued for a session that is kept.
+    pub fn queued<'a>(&'a self, client: &'a Arc<str>) -> Change<'a> {
+        let extra = self.extra.as_deref();
+        let group = extra.and_then(|extra| extra.group.as_ref());
+        Change::Queued {
+            client,
+            seq: self.seq,
+            message: &self.message,
+            qos: self.qos,
+            retain: self.retain,
+            identifiers: extra.map_or(&[], |extra| &extra.identifiers),
+            share: group.map(|(group, _)| (&*group.name, &group.filter)),
+        }
+    }
+
     pub fn size(&self) -> usize {
         self.size as usize
+    }
+
+    /// Whether a packet identifier must be promised to it before it is sent.
+    pub fn needs_number(&self) -> bool {
+        self.seq != 0 && self.qos == QoS::ExactlyOnce && self.packet_id == 0
     }
 }
 

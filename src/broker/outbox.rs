@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use crate::mqtt::QoS;
 
-use super::{counters::Dropped, message::Candidate};
+use super::{counters::Dropped, journal::Journal, message::Candidate};
 
 /// An empty queue gives back memory for more candidates than this.
 const ROOMY: usize = 1024;
@@ -22,10 +22,11 @@ const ROOMY: usize = 1024;
 /// What became of an offered candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offer {
-    /// It is queued. `wake`: the queue was empty, so the subscriber's task must be woken.
-    Queued { wake: bool },
-    /// It is queued, but the subscriber is behind: a publisher should wait for room.
-    Behind { wake: bool },
+    /// It is queued. `wake`: the queue was empty, so the subscriber's task must be woken. `kept`: the journal was told,
+    /// so that nothing may be acknowledged before it is durable.
+    Queued { wake: bool, kept: bool },
+    /// The same, but the subscriber is behind: a publisher should wait for room.
+    Behind { wake: bool, kept: bool },
     /// It is not queued; the reason, where it counts as a loss.
     Dropped(Option<Dropped>),
 }
@@ -60,6 +61,8 @@ pub(super) struct Outbox {
 struct Queue {
     items: VecDeque<Candidate>,
     bytes: usize,
+    /// The last number given to a message that is kept.
+    seq: u64,
     /// Publishers that wait for room.
     waiting: Vec<Waker>,
 }
@@ -116,8 +119,9 @@ impl Outbox {
         queue.waiting.drain(..).for_each(Waker::wake);
     }
 
-    /// Offers a candidate; a publisher's side.
-    pub fn offer(&self, candidate: Candidate) -> Offer {
+    /// Offers a candidate; a publisher's side. If the session is kept, `journal` is told of it, in the order of the
+    /// queue and before the subscriber's side can see it.
+    pub fn offer(&self, mut candidate: Candidate, journal: &dyn Journal) -> Offer {
         let size = candidate.size();
         let qos = candidate.qos;
         let mut queue = self.queue.lock();
@@ -132,12 +136,18 @@ impl Outbox {
             return Offer::Dropped(Some(reason));
         }
         let wake = queue.items.is_empty() && online;
+        let kept = qos != QoS::AtMostOnce && self.is_durable();
+        if kept {
+            queue.seq += 1;
+            candidate.seq = queue.seq;
+            journal.record(candidate.queued(&self.client_id));
+        }
         queue.items.push_back(candidate);
         queue.bytes = queue.bytes.saturating_add(size);
         if online && self.over_mark(&queue) && !self.lagging.of(qos).load(Ordering::Relaxed) {
-            Offer::Behind { wake }
+            Offer::Behind { wake, kept }
         } else {
-            Offer::Queued { wake }
+            Offer::Queued { wake, kept }
         }
     }
 
@@ -195,6 +205,14 @@ impl Outbox {
     pub fn size(&self) -> (usize, usize) {
         let queue = self.queue.lock();
         (queue.items.len(), queue.bytes)
+    }
+
+    /// Fills the queue of a session that was kept over a restart.
+    pub fn restore(&self, items: VecDeque<Candidate>, seq: u64) {
+        let mut queue = self.queue.lock();
+        queue.bytes = items.iter().map(Candidate::size).sum();
+        queue.items = items;
+        queue.seq = seq;
     }
 
     /// Puts candidates back in front that were taken but not sent.

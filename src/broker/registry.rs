@@ -68,6 +68,19 @@ impl Drop for Claim<'_> {
 }
 
 impl Seat {
+    /// A new seat with one claim on it.
+    pub fn new(outbox: Outbox, owner: Arc<Identity>) -> Self {
+        Seat {
+            outbox: Arc::new(outbox),
+            owner: Mutex::new(owner),
+            session: Arc::default(),
+            backlog: Mutex::default(),
+            parked: Mutex::default(),
+            scheduled: Mutex::default(),
+            claims: AtomicUsize::new(1),
+        }
+    }
+
     /// Whether it holds nothing and nobody wants it.
     pub fn is_abandoned(&self) -> bool {
         !self.parked.lock().kept && self.claims.load(Ordering::Acquire) == 0
@@ -102,8 +115,10 @@ pub(super) enum ClaimError {
 
 /// Bounds of a session's queue.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub struct Bounds {
+    /// How many messages.
     pub messages: usize,
+    /// Their size in bytes.
     pub bytes: usize,
 }
 
@@ -148,29 +163,42 @@ impl Registry {
             seat.outbox.bell.wake();
             return Ok(Claim { broker, seat: seat.clone(), turn });
         }
-        if durable {
+        let most_for_user = self.max_sessions.div_ceil(2);
+        // Counted only when there are enough that it matters.
+        if durable && seats.len() >= most_for_user {
             let kept = || seats.values().filter(|seat| seat.outbox.is_durable());
             if kept().count() >= self.max_sessions {
                 return Err(ClaimError::Full);
             }
-            if kept().filter(|seat| seat.owner.lock().user == owner.user).count()
-                >= self.max_sessions.div_ceil(2)
-            {
+            if kept().filter(|seat| seat.owner.lock().user == owner.user).count() >= most_for_user {
                 return Err(ClaimError::FullForUser);
             }
         }
-        let key = self.next_key.fetch_add(1, Ordering::Relaxed);
-        let seat = Arc::new(Seat {
-            outbox: Arc::new(Outbox::new(key, client_id.clone(), bounds.messages, bounds.bytes)),
-            owner: Mutex::new(owner.clone()),
-            session: Arc::default(),
-            backlog: Mutex::default(),
-            parked: Mutex::default(),
-            scheduled: Mutex::default(),
-            claims: AtomicUsize::new(1),
-        });
+        let seat = self.seat(owner.clone(), client_id.clone(), Session::default(), bounds, 1);
         seats.insert(client_id.clone(), seat.clone());
         Ok(Claim { broker, seat, turn: 0 })
+    }
+
+    /// Gives a session that was kept over a restart its seat.
+    pub fn restore(&self, owner: &Arc<Identity>, session: Session<Candidate>, bounds: Bounds) -> Arc<Seat> {
+        let client_id = &owner.client_id;
+        let seat = self.seat(owner.clone(), client_id.clone(), session, bounds, 0);
+        self.seats.lock().insert(client_id.clone(), seat.clone());
+        seat
+    }
+
+    fn seat(
+        &self,
+        owner: Arc<Identity>,
+        client_id: Arc<str>,
+        session: Session<Candidate>,
+        bounds: Bounds,
+        claims: usize,
+    ) -> Arc<Seat> {
+        let key = self.next_key.fetch_add(1, Ordering::Relaxed);
+        let outbox = Outbox::new(key, client_id, bounds.messages, bounds.bytes);
+        let session = Arc::new(tokio::sync::Mutex::new(session));
+        Arc::new(Seat { session, claims: AtomicUsize::new(claims), ..Seat::new(outbox, owner) })
     }
 
     /// Takes a seat out, unless somebody claims it. The caller holds the session, and has emptied it.

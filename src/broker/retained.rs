@@ -7,7 +7,13 @@ use parking_lot::RwLock;
 
 use crate::mqtt::TopicFilter;
 
-use super::message::Message;
+use super::{
+    journal::{Change, Journal},
+    message::Message,
+};
+
+/// A level with room for no more topics than this keeps it when they are gone.
+const ROOMY: usize = 64;
 
 /// The bounds are reached; the message was not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +38,9 @@ impl Node {
         let removed = child.remove(levels);
         if child.is_empty() {
             self.children.remove(level);
+            if self.children.capacity() > ROOMY && self.children.len() < self.children.capacity() / 8 {
+                self.children.shrink_to_fit();
+            }
         }
         removed
     }
@@ -91,8 +100,8 @@ impl Retained {
         Retained { kept: RwLock::default(), own: RwLock::default(), max_count, max_bytes }
     }
 
-    /// Keeps `message` in place of the one of its topic [MQTT-3.3.1-5].
-    pub fn set(&self, message: &Arc<Message>) -> Result<(), Full> {
+    /// Keeps `message` in place of the one of its topic [MQTT-3.3.1-5], and tells `journal` in the same order.
+    pub fn set(&self, message: &Arc<Message>, journal: &dyn Journal) -> Result<(), Full> {
         let mut kept = self.kept.write();
         let old = kept.remove(&message.topic);
         let bytes = kept.bytes.saturating_add(message.size());
@@ -103,7 +112,14 @@ impl Retained {
             return Err(Full);
         }
         kept.insert(message.clone());
+        journal.record(Change::Retained { topic: &message.topic, message: Some(message) });
         Ok(())
+    }
+
+    /// Keeps what was kept over a restart, within bounds or not.
+    pub fn restore(&self, messages: impl Iterator<Item = Arc<Message>>) {
+        let mut kept = self.kept.write();
+        messages.for_each(|message| kept.insert(message));
     }
 
     /// Keeps one of the gateway's own messages.
@@ -120,8 +136,13 @@ impl Retained {
     }
 
     /// Removes the message of a topic [MQTT-3.3.1-6]; whether there was one.
-    pub fn clear(&self, topic: &str) -> bool {
-        self.kept.write().remove(topic).is_some()
+    pub fn clear(&self, topic: &Arc<str>, journal: &dyn Journal) -> bool {
+        let mut kept = self.kept.write();
+        let cleared = kept.remove(topic).is_some();
+        if cleared {
+            journal.record(Change::Retained { topic, message: None });
+        }
+        cleared
     }
 
     /// Every message that matches and has not expired.
@@ -136,8 +157,8 @@ impl Retained {
         found
     }
 
-    /// Removes expired messages and returns their topics.
-    pub fn sweep(&self, now: Instant) -> Vec<Arc<str>> {
+    /// Removes expired messages; how many.
+    pub fn sweep(&self, now: Instant, journal: &dyn Journal) -> usize {
         let mut expired = Vec::new();
         self.kept.read().root.expired(now, &mut expired);
         if !expired.is_empty() {
@@ -148,10 +169,13 @@ impl Retained {
                     kept.insert(message);
                     false
                 }
-                removed => removed.is_some(),
+                removed => {
+                    journal.record(Change::Retained { topic, message: None });
+                    removed.is_some()
+                }
             });
         }
-        expired
+        expired.len()
     }
 }
 
@@ -184,6 +208,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::broker::Volatile;
     use crate::mqtt::QoS;
     use crate::policy::Identity;
 
@@ -194,6 +219,7 @@ mod tests {
             address: ([127, 0, 0, 1], 1).into(),
             listener: "l".into(),
             credential: None,
+            certificate: None,
         };
         Arc::new(Message {
             topic: topic.into(),
@@ -203,6 +229,7 @@ mod tests {
             retain: true,
             expires,
             author: Arc::new(author),
+            row: Default::default(),
             _share: Default::default(),
         })
     }
@@ -210,10 +237,10 @@ mod tests {
     #[test]
     fn a_full_store_refuses_new_topics_but_replaces_known_ones() {
         let retained = Retained::new(1, usize::MAX);
-        assert_eq!(retained.set(&message("a", None)), Ok(()));
-        assert_eq!(retained.set(&message("b", None)), Err(Full));
-        assert_eq!(retained.set(&message("a", None)), Ok(()));
-        assert!(retained.clear("a") && !retained.clear("a"));
+        assert_eq!(retained.set(&message("a", None), &Volatile), Ok(()));
+        assert_eq!(retained.set(&message("b", None), &Volatile), Err(Full));
+        assert_eq!(retained.set(&message("a", None), &Volatile), Ok(()));
+        assert!(retained.clear(&"a".into(), &Volatile) && !retained.clear(&"a".into(), &Volatile));
         assert_eq!(retained.kept.read().bytes, 0);
         assert!(retained.kept.read().root.is_empty());
     }
@@ -224,7 +251,7 @@ mod tests {
         retained.set_own(&message("$SYS/broker/uptime", None));
         retained.set_own(&message("$SYS/broker/uptime", None));
         retained.set_own(&message("LATCH/lock", None));
-        assert_eq!(retained.set(&message("a", None)), Ok(()));
+        assert_eq!(retained.set(&message("a", None), &Volatile), Ok(()));
         assert_eq!((retained.size().0, retained.own.read().count), (1, 2));
         for (filter, count) in [("#", 1), ("+/lock", 0), ("$SYS/#", 1), ("LATCH/#", 1), ("LATCH/lock", 1)] {
             let filter = TopicFilter::new(filter).unwrap();
@@ -233,14 +260,24 @@ mod tests {
     }
 
     #[test]
+    fn a_level_that_had_many_topics_gives_their_room_back_although_one_stays() {
+        let retained = Retained::new(usize::MAX, usize::MAX);
+        let topics: Vec<_> = (0..10_000).map(|n| n.to_string()).collect();
+        topics.iter().for_each(|topic| retained.set(&message(topic, None), &Volatile).unwrap());
+        assert!(topics[1..].iter().all(|topic| retained.clear(&topic.as_str().into(), &Volatile)));
+        assert!(retained.kept.read().root.children.capacity() <= 8 * ROOMY);
+        assert_eq!(retained.matching(&TopicFilter::new("0").unwrap(), Instant::now()).len(), 1);
+    }
+
+    #[test]
     fn an_expired_message_is_neither_found_nor_kept() {
         let (retained, now) = (Retained::new(9, usize::MAX), Instant::now());
-        retained.set(&message("a", Some(now + Duration::from_secs(1)))).unwrap();
+        retained.set(&message("a", Some(now + Duration::from_secs(1))), &Volatile).unwrap();
         let hash = TopicFilter::new("#").unwrap();
         assert_eq!(retained.matching(&hash, now).len(), 1);
         let later = now + Duration::from_secs(1);
         assert!(retained.matching(&hash, later).is_empty());
-        assert_eq!(retained.sweep(later).len(), 1);
+        assert_eq!(retained.sweep(later, &Volatile), 1);
         assert_eq!(retained.kept.read().count, 0);
     }
 
@@ -258,7 +295,7 @@ mod tests {
             let Ok(filter) = TopicFilter::new(&filter) else { return Ok(()) };
             let mut expected = Vec::new();
             for topic in topics.iter().map(|levels| levels.join("/")).filter(|topic| !topic.is_empty()) {
-                retained.set(&message(&topic, None)).unwrap();
+                retained.set(&message(&topic, None), &Volatile).unwrap();
                 if filter.matches(&topic) {
                     expected.push(topic);
                 }

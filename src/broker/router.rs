@@ -16,7 +16,7 @@ use super::{
     message::{Candidate, Extra, Message},
     outbox::{Offer, Outbox},
     retained::Retained,
-    shared::Member,
+    shared::{Group, Member},
 };
 
 /// Targets a publisher's cached routes may have together, unless a single one has more.
@@ -127,20 +127,23 @@ impl Router {
                 qos: message.qos.min(target.qos),
                 retain: target.retain_as_published && message.retain,
                 stored: false,
+                seq: 0,
+                packet_id: 0,
                 size,
                 extra: target.extra.clone(),
             };
             let promised = candidate.qos != QoS::AtMostOnce;
-            let offer = target.outbox.offer(candidate);
+            let offer = target.outbox.offer(candidate, &*self.journal);
             kept |= self.note(publisher, &target.outbox, offer, promised, &message, &mut published);
         }
         for group in &route.groups {
-            if let Some((outbox, offer)) = group.offer(&message, &[], None, false) {
+            if let Some((outbox, offer)) = group.offer(&message, &[], None, false, &*self.journal) {
                 let promised = message.qos != QoS::AtMostOnce;
                 kept |= self.note(publisher, &outbox, offer, promised, &message, &mut published);
             }
         }
-        if kept {
+        // What nobody was promised is written with the next promise, or a little later.
+        if kept && message.qos != QoS::AtMostOnce {
             published.ticket = self.journal.commit();
         }
         Ok(published)
@@ -163,27 +166,23 @@ impl Router {
         message: &Arc<Message>,
         published: &mut Published,
     ) -> bool {
-        let wake = match offer {
+        let (wake, kept) = match offer {
             Offer::Dropped(reason) => {
                 reason.into_iter().for_each(|reason| self.counters.drop_one(reason));
                 return false;
             }
-            Offer::Queued { wake } => wake,
-            Offer::Behind { wake } => {
+            Offer::Queued { wake, kept } => (wake, kept),
+            Offer::Behind { wake, kept } => {
                 // For a QoS 0 subscriber only a publisher of QoS 0 waits, who gives up soon. A publisher that is its own
                 // slow subscriber cannot wait for itself.
                 if (promised || message.qos == QoS::AtMostOnce) && outbox.key != publisher.key {
                     published.behind.push(outbox.clone());
                 }
-                wake
+                (wake, kept)
             }
         };
         if wake {
             publisher.touched.push(outbox.clone());
-        }
-        let kept = promised && outbox.is_durable();
-        if kept {
-            self.journal.record(Change::Queued { client: &outbox.client_id, message });
         }
         kept
     }
@@ -192,17 +191,10 @@ impl Router {
     fn retain(&self, message: &Arc<Message>) -> Result<bool, RetainedFull> {
         if message.payload.is_empty() {
             // [MQTT-3.3.1-6], [MQTT-3.3.1-7]
-            let cleared = self.retained.clear(&message.topic);
-            if cleared {
-                self.journal.record(Change::Retained { topic: &message.topic, message: None });
-            }
-            return Ok(cleared);
+            return Ok(self.retained.clear(&message.topic, &*self.journal));
         }
-        match self.retained.set(message) {
-            Ok(()) => {
-                self.journal.record(Change::Retained { topic: &message.topic, message: Some(message) });
-                Ok(true)
-            }
+        match self.retained.set(message, &*self.journal) {
+            Ok(()) => Ok(true),
             Err(_full) => {
                 self.counters.drop_one(Dropped::RetainedFull);
                 Err(RetainedFull)
@@ -236,10 +228,14 @@ impl Router {
         Some(Search { filter, qos: options.qos, extra, not_by })
     }
 
-    fn enter(&self, outbox: &Arc<Outbox>, subscription: &Subscription) {
+    /// Enters a subscription into the index; the group it joins, if it is shared.
+    pub fn enter(&self, outbox: &Arc<Outbox>, subscription: &Subscription) -> Option<Arc<Group>> {
         let Subscription { filter, group, options, identifier } = subscription;
         match group {
-            None => self.index.subscribe(outbox, filter, *options, *identifier),
+            None => {
+                self.index.subscribe(outbox, filter, *options, *identifier);
+                None
+            }
             Some(name) => {
                 let member = Member {
                     outbox: outbox.clone(),
@@ -247,7 +243,7 @@ impl Router {
                     retain_as_published: options.retain_as_published,
                     identifier: *identifier,
                 };
-                self.index.share(name, filter, member);
+                Some(self.index.share(name, filter, member))
             }
         }
     }
@@ -255,6 +251,13 @@ impl Router {
     /// Ends a subscription.
     pub fn unsubscribe(&self, key: u64, subscription: &Subscription) {
         self.index.unsubscribe(key, &subscription.filter, subscription.group.as_deref());
+    }
+
+    /// Notes that a message reached the client of a session, or never will.
+    pub fn settle(&self, outbox: &Outbox, candidate: &Candidate) {
+        if candidate.seq != 0 {
+            self.journal.record(Change::Settled { client: &outbox.client_id, seq: candidate.seq });
+        }
     }
 
     /// Gives a message that came by a share group to another member than `key`; whether there was one.
@@ -266,11 +269,9 @@ impl Router {
         if why == PassOn::Refused {
             refused.push(key);
         }
-        let offered = group.offer(&candidate.message, &refused, Some(key), why == PassOn::Away);
+        let offered =
+            group.offer(&candidate.message, &refused, Some(key), why == PassOn::Away, &*self.journal);
         let Some((outbox, Offer::Queued { .. } | Offer::Behind { .. })) = offered else { return false };
-        if outbox.is_durable() && candidate.qos != QoS::AtMostOnce {
-            self.journal.record(Change::Queued { client: &outbox.client_id, message: &candidate.message });
-        }
         outbox.bell.wake();
         true
     }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::mqtt::QoS;
+use crate::mqtt::{QoS, TopicFilter};
 
 use super::{
+    journal::Journal,
     message::{Candidate, Extra, Message},
     outbox::{Offer, Outbox},
 };
@@ -16,6 +17,8 @@ use super::{
 pub(super) struct Group {
     /// Share name.
     pub name: Arc<str>,
+    /// What its members share.
+    pub filter: TopicFilter,
     members: Mutex<Members>,
 }
 
@@ -34,8 +37,8 @@ pub(super) struct Member {
 }
 
 impl Group {
-    pub fn new(name: Arc<str>) -> Self {
-        Group { name, members: Mutex::default() }
+    pub fn new(name: Arc<str>, filter: TopicFilter) -> Self {
+        Group { name, filter, members: Mutex::default() }
     }
 
     /// Adds a member or replaces its options; whether it is new.
@@ -73,6 +76,7 @@ impl Group {
         refused: &[u64],
         except: Option<u64>,
         online_only: bool,
+        journal: &dyn Journal,
     ) -> Option<(Arc<Outbox>, Offer)> {
         let mut members = self.members.lock();
         let count = members.list.len();
@@ -89,7 +93,7 @@ impl Group {
                 {
                     continue;
                 }
-                match outbox.offer(self.candidate(member, message, refused)) {
+                match outbox.offer(self.candidate(member, message, refused), journal) {
                     full @ Offer::Dropped(_) => last = Some((outbox.clone(), full)),
                     queued => return Some((outbox.clone(), queued)),
                 }
@@ -108,6 +112,8 @@ impl Group {
             qos: message.qos.min(member.qos),
             retain: member.retain_as_published && message.retain,
             stored: false,
+            seq: 0,
+            packet_id: 0,
             size: message.size_u32(),
             extra: Some(Arc::new(extra)),
         }

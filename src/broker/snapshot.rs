@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
-use super::{broker::Broker, clock, counters::Dropped, traffic::Traffic};
+use super::{broker::Broker, clock, counters::Dropped, journal::Written, traffic::Traffic};
 
 /// How many and how large.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +46,10 @@ pub struct Snapshot {
     pub subscriptions: usize,
     /// Members of all share groups.
     pub shared_subscriptions: usize,
+    /// What keeping state has cost.
+    pub written: Written,
+    /// Whether state can be kept at present.
+    pub writable: bool,
     /// Drops by reason.
     pub dropped: [(Dropped, u64); Dropped::ALL.len()],
 }
@@ -59,6 +63,11 @@ impl Snapshot {
 }
 
 impl Broker {
+    /// Whether what must survive can be kept. If not (the disk is full), messages of QoS 1 and 2 are refused.
+    pub fn is_writable(&self) -> bool {
+        self.router.journal.is_writable()
+    }
+
     /// Counts everything. Takes time with the number of sessions: not for every message.
     pub fn snapshot(&self) -> Snapshot {
         let counters = &self.counters;
@@ -89,6 +98,8 @@ impl Broker {
             retained: Amount { messages, bytes },
             subscriptions,
             shared_subscriptions,
+            written: self.router.journal.written(),
+            writable: self.is_writable(),
             dropped: Dropped::ALL.map(|reason| (reason, counters.dropped(reason))),
         }
     }

@@ -45,6 +45,7 @@ impl Broker {
                     retain: true,
                     expires: None,
                     author: voice.identity().clone(),
+                    row: Default::default(),
                     _share: Default::default(),
                 };
                 match voice.publish(&topic, message) {
@@ -71,15 +72,18 @@ impl Router {
                 qos: QoS::AtMostOnce,
                 retain: target.retain_as_published,
                 stored: false,
+                seq: 0,
+                packet_id: 0,
                 size,
                 extra: target.extra.clone(),
             };
-            (target.outbox.clone(), target.outbox.offer(candidate))
+            (target.outbox.clone(), target.outbox.offer(candidate, &*self.journal))
         });
-        let shared = route.groups.iter().filter_map(|group| group.offer(&message, &[], None, true));
+        let shared =
+            route.groups.iter().filter_map(|group| group.offer(&message, &[], None, true, &*self.journal));
         for (outbox, offer) in plain.chain(shared) {
             match offer {
-                Offer::Queued { wake } | Offer::Behind { wake } if wake => outbox.bell.wake(),
+                Offer::Queued { wake, .. } | Offer::Behind { wake, .. } if wake => outbox.bell.wake(),
                 Offer::Queued { .. } | Offer::Behind { .. } => {}
                 Offer::Dropped(reason) => reason.into_iter().for_each(|r| self.counters.drop_one(r)),
             }

@@ -14,14 +14,20 @@ use super::{
 };
 
 /// A will as its client left it; it becomes a message when it fires, so that its expiry counts from then.
-#[derive(Clone, Debug)]
-pub(super) struct Will {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Will {
+    /// Topic name.
     pub topic: Arc<str>,
-    payload: Box<[u8]>,
-    properties: Box<[u8]>,
-    qos: QoS,
-    retain: bool,
-    expiry: Option<u32>,
+    /// Payload.
+    pub payload: Box<[u8]>,
+    /// Encoded properties, as in [`Message`].
+    pub properties: Box<[u8]>,
+    /// QoS it is published at.
+    pub qos: QoS,
+    /// Whether it is retained.
+    pub retain: bool,
+    /// Seconds until it expires, from its publication.
+    pub expiry: Option<u32>,
     /// Seconds between the loss of the connection and the will.
     pub delay: u32,
 }
@@ -34,7 +40,7 @@ pub(super) struct DelayedWill {
 }
 
 impl Will {
-    pub fn new(will: &mqtt::Will<'_>) -> Self {
+    pub(super) fn new(will: &mqtt::Will<'_>) -> Self {
         Will {
             topic: will.topic.into(),
             payload: will.payload.into(),
@@ -47,7 +53,7 @@ impl Will {
     }
 
     /// Publishes it, if its client still may.
-    pub fn fire(self, broker: &Broker, gate: &mut Gate, publisher: u64, now: Instant) {
+    pub(super) fn fire(self, broker: &Broker, gate: &mut Gate, publisher: u64, now: Instant) {
         let author = gate.identity().clone();
         let self_size = size(&self.topic, &self.payload);
         let topic = self.topic.clone();
@@ -59,6 +65,7 @@ impl Will {
             retain: self.retain,
             expires: self.expiry.map(|seconds| now + Duration::from_secs(u64::from(seconds))),
             author,
+            row: Default::default(),
             _share: broker.budget.take(self_size),
         };
         // A refusal is in the audit log; there is nobody left to tell.

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::output;
-use crate::config::{Config, ConfigError, Listener};
+use crate::config::{ClientCertificate, Config, ConfigError, Listener};
+use crate::gateway;
 
 /// Check the configuration and show what it would do
 #[derive(Debug, clap::Args)]
@@ -27,9 +28,13 @@ pub fn run(args: CheckArgs, context: &Context) -> anyhow::Result<ExitCode> {
         output::print(&crate::config::reference())?;
         return Ok(ExitCode::SUCCESS);
     }
-    match context.config() {
-        Ok(config) if args.json => output::print_json(&as_json(&config))?,
-        Ok(config) => output::print(&as_text(&config))?,
+    let checked = context.config().and_then(|config| {
+        let warnings = warnings(&config)?;
+        Ok((config, warnings))
+    });
+    match checked {
+        Ok((config, warnings)) if args.json => output::print_json(&as_json(&config, &warnings))?,
+        Ok((config, warnings)) => output::print(&as_text(&config, &warnings))?,
         Err(error) if args.json => {
             output::print_json(&errors_as_json(&error))?;
             return Ok(ExitCode::from(super::BAD_USAGE));
@@ -39,7 +44,19 @@ pub fn run(args: CheckArgs, context: &Context) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_text(config: &Config) -> String {
+/// Everything questionable, the files that the configuration names included.
+fn warnings(config: &Config) -> Result<Vec<String>, ConfigError> {
+    let certificates = gateway::open_tls(config)?;
+    let of_files = certificates.iter().flatten().flat_map(|tls| tls.warnings());
+    Ok(config.warnings().into_iter().chain(of_files).collect())
+}
+
+/// What comes in by a listener, as an address would say it.
+fn protocol(listener: &Listener) -> &'static str {
+    if listener.tls.is_some() { "mqtts" } else { "mqtt" }
+}
+
+fn as_text(config: &Config, warnings: &[String]) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = match &config.file {
@@ -48,28 +65,35 @@ fn as_text(config: &Config) -> String {
     };
     let _ = writeln!(text, "gateway  {}", config.gateway.id);
     let _ = writeln!(text, "state    {}", config.gateway.state.display());
-    for Listener { name, address, anonymous, .. } in &config.listeners {
+    for listener @ Listener { name, address, anonymous, tls, .. } in &config.listeners {
         let logins = match anonymous {
             Some(user) => format!("clients without a login are \"{user}\""),
             None => "clients must log in".to_owned(),
         };
-        let _ = writeln!(text, "listen   {address}  mqtt  \"{name}\", {logins}");
+        let certificates = match tls.as_ref().map(|tls| tls.client_certificate) {
+            None | Some(ClientCertificate::None) => "",
+            Some(ClientCertificate::Optional) => ", may show a certificate",
+            Some(ClientCertificate::Required) => ", must show a certificate",
+        };
+        let protocol = protocol(listener);
+        let _ = writeln!(text, "listen   {address}  {protocol}  \"{name}\", {logins}{certificates}");
     }
     if let Some(address) = config.admin.http {
         let _ = writeln!(text, "monitor  http://{address}/metrics and /healthz");
     }
-    for warning in config.warnings() {
+    for warning in warnings {
         let _ = writeln!(text, "warning: {warning}");
     }
     text
 }
 
-fn as_json(config: &Config) -> Value {
+fn as_json(config: &Config, warnings: &[String]) -> Value {
     let listeners: Vec<Value> = config
         .listeners
         .iter()
-        .map(|Listener { name, address, anonymous, .. }| {
-            json!({"name": name, "address": address.to_string(), "protocol": "mqtt", "anonymous": anonymous})
+        .map(|listener @ Listener { name, address, anonymous, .. }| {
+            let (address, tls) = (address.to_string(), listener.tls.is_some());
+            json!({"name": name, "address": address, "protocol": "mqtt", "tls": tls, "anonymous": anonymous})
         })
         .collect();
     json!({
@@ -78,7 +102,7 @@ fn as_json(config: &Config) -> Value {
         "gateway": {"id": config.gateway.id, "state": config.gateway.state.display().to_string()},
         "listeners": listeners,
         "admin": {"http": config.admin.http.map(|address| address.to_string())},
-        "warnings": config.warnings(),
+        "warnings": warnings,
     })
 }
 
@@ -111,7 +135,8 @@ mod tests {
 
     #[test]
     fn a_right_configuration_is_answered_with_its_listeners_and_warnings() {
-        let text = as_text(&parse(OPEN).unwrap());
+        let config = parse(OPEN).unwrap();
+        let text = as_text(&config, &warnings(&config).unwrap());
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines[..4],
@@ -131,7 +156,7 @@ mod tests {
     #[test]
     fn the_same_is_told_to_programs() {
         let config = parse(OPEN).unwrap();
-        let json = as_json(&config);
+        let json = as_json(&config, &warnings(&config).unwrap());
         assert_eq!(json["listeners"][0]["address"], "0.0.0.0:1883");
         assert_eq!(json["warnings"].as_array().unwrap().len(), config.warnings().len());
         assert_eq!(json["valid"], true);

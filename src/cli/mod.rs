@@ -29,7 +29,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::{config::ConfigError, gateway};
+use crate::{
+    config::ConfigError,
+    gateway::{self, GatewayError},
+};
 use context::{BadUsage, Context};
 
 /// Exit status: done.
@@ -136,7 +139,11 @@ fn report(error: &anyhow::Error) -> ExitCode {
     if output::is_closed(error) {
         return ExitCode::from(DONE);
     }
-    let (text, status) = match error.downcast_ref::<ConfigError>() {
+    let wrong = error.downcast_ref::<ConfigError>().or_else(|| match error.downcast_ref::<GatewayError>() {
+        Some(GatewayError::Config(wrong)) => Some(wrong),
+        _ => None,
+    });
+    let (text, status) = match wrong {
         Some(wrong) => (wrong.to_string(), BAD_USAGE),
         None if error.is::<BadUsage>() => (format!("latchgate: {error:#}"), BAD_USAGE),
         None => (format!("latchgate: {error:#}"), FAILED),

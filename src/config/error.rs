@@ -87,6 +87,11 @@ impl Problem {
         let from = before - skipped;
         Self { line, column: before + 1, what, help, excerpt, marked: from..from + marked }
     }
+
+    /// Another problem at the same place.
+    pub(super) fn saying(self, what: String, help: String) -> Self {
+        Self { what, help, ..self }
+    }
 }
 
 struct Report<'a> {

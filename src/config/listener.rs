@@ -9,6 +9,7 @@ use super::error::quoted;
 use super::limits::{Limits, ListenerLimits};
 use super::section::{Entry, Reader, Section, Setting, comment, kind_of, section};
 use super::text::{Address, Name, OptionalUser};
+use super::tls::{OptionalTls, Tls};
 
 section! {
     /// A place where clients may connect; as many as needed, each beginning with `[[listener]]`. A file without any
@@ -25,6 +26,9 @@ section! {
 
         /// Limits for this listener alone, with the keys of `[limits]`; what is not set here is as there.
         pub limits: Limits => ListenerLimits = Limits::default(),
+
+        /// Encryption. Without this section there is none.
+        pub tls: Option<Tls> => OptionalTls = None,
     }
 }
 

@@ -18,6 +18,7 @@ mod scalar;
 mod section;
 mod source;
 mod text;
+mod tls;
 mod warnings;
 
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ pub use gateway::Gateway;
 pub use limits::Limits;
 pub use listener::Listener;
 pub use log::{Level, Log, LogFormat, LogTarget};
+pub use tls::{ClientCertificate, NamedFile, Tls, UsernameFrom};
 
 use listener::Listeners;
 use section::{Reader, Section, Setting};
@@ -103,6 +105,12 @@ impl Config {
             log: Log::default(),
             file: None,
         }
+    }
+
+    /// The error that `problems` were found in this configuration's file.
+    pub fn wrong(&self, mut problems: Vec<Problem>) -> ConfigError {
+        problems.sort_by_key(|problem| (problem.line, problem.column));
+        ConfigError::Wrong { file: self.file.clone().unwrap_or_default(), problems, more: 0 }
     }
 
     fn read(mut root: Section<'_>, reader: &mut Reader<'_>, defaults: Config) -> Config {

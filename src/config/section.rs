@@ -37,6 +37,11 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// The place of the bytes `span`, as a problem that says nothing yet.
+    pub fn place(&self, span: Range<usize>) -> Problem {
+        Problem::new(self.source, span, String::new(), String::new())
+    }
+
     /// `value` if nothing was wrong, else everything that was.
     pub fn finish<T>(mut self, value: T, file: &Path) -> Result<T, ConfigError> {
         if self.problems.is_empty() {

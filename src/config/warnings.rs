@@ -1,6 +1,6 @@
 //! What is allowed in a configuration, but worth a second look.
 
-use super::{Config, Listener};
+use super::{ClientCertificate, Config, Listener};
 
 impl Config {
     /// One sentence for each questionable thing, for `check` and the log.
@@ -24,16 +24,19 @@ impl Config {
 
 impl Listener {
     fn warnings(&self) -> Vec<String> {
-        let Listener { name, address, anonymous, limits } = self;
+        let Listener { name, address, anonymous, limits, tls } = self;
         let mut warnings = Vec::new();
         if address.ip().to_canonical().is_loopback() {
             return warnings;
         }
-        warnings.push(format!(
-            "listener \"{name}\": {address} can be reached from other machines and is not encrypted: passwords \
-             and messages can be read on the way"
-        ));
-        if let Some(user) = anonymous {
+        if tls.is_none() {
+            warnings.push(format!(
+                "listener \"{name}\": {address} can be reached from other machines and is not encrypted: passwords \
+                 and messages can be read on the way"
+            ));
+        }
+        let known = tls.as_ref().is_some_and(|tls| tls.client_certificate == ClientCertificate::Required);
+        if let Some(user) = anonymous.as_ref().filter(|_| !known) {
             warnings.push(format!(
                 "listener \"{name}\": clients on other machines need no login; they are \"{user}\""
             ));

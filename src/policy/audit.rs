@@ -56,6 +56,8 @@ pub struct Refused<'a> {
     pub user: &'a str,
     /// Address and port.
     pub address: std::net::SocketAddr,
+    /// How it logged in, if that is worth a word.
+    pub login: Option<&'static str>,
 }
 
 impl Audit {
@@ -92,7 +94,7 @@ impl Audit {
         tracing::info!(
             target: "latchgate::policy::audit",
             audit = %id, client = ?who.client, user = ?who.user, address = %who.address, %operation, topic = ?topic,
-            stage = %denial.stage, ?rule, reason = denial.reason, "refused"
+            stage = %denial.stage, ?rule, reason = denial.reason, login = who.login, "refused"
         );
         Some(id)
     }
@@ -154,7 +156,7 @@ mod tests {
     #[test]
     fn repetitions_are_counted_and_a_flood_of_different_ones_stays_bounded() {
         let audit = Audit::default();
-        let who = Refused { client: "c", user: "u", address: ([127, 0, 0, 1], 1).into() };
+        let who = Refused { client: "c", user: "u", address: ([127, 0, 0, 1], 1).into(), login: None };
         let denial = Denial::not_authorized(Stage::Allow, None, "no rule allows it");
         let start = Instant::now();
         let ids: Vec<_> =

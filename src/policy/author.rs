@@ -36,6 +36,10 @@ impl Author {
     pub fn may_publish(&self, topic: &str) -> Result<(), Denial> {
         let denied =
             |rule| Denial::not_authorized(Stage::Source, rule, "its author may no longer publish it");
+        // Not remembered: a certificate is revoked without a new book.
+        if self.identity.certificate.as_ref().is_some_and(|certificate| certificate.lost().is_some()) {
+            return Err(denied(None));
+        }
         match &self.rights {
             None => Err(denied(None)),
             Some(rights) => {

@@ -98,7 +98,8 @@ impl Policy {
             }
             Some(account) if account.roles.is_empty() => Ok("an account without roles".to_owned()),
             Some(account) => Ok(format!("an account with the roles {}", account.roles.join(", "))),
-            None => Ok("no account: only a client without a login can be this user".to_owned()),
+            None => Ok("no account: only a client without a login, or with a certificate, can be this user"
+                .to_owned()),
         };
         let rights = book.rights(user, client_id);
         let subject =

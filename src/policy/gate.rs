@@ -10,13 +10,14 @@ use super::{
     acl::{Access, Rights, reserved},
     audit::Refused,
     author::Author,
+    certificate::Certificate,
     decision::{Denial, Operation, Stage},
     explain::{Explanation, Subject},
     identity::Identity,
     live::Presence,
     metrics::Tally,
     permit::{Deliver, Delivery, Permit, Publish, Subscribe},
-    policy::Policy,
+    policy::{BY_CERTIFICATE, Policy},
 };
 
 /// How many topics' verdicts a gate remembers for each operation. When full it starts afresh.
@@ -261,7 +262,7 @@ impl Gate {
             (Some(account), Some(credential)) if account.credential != credential => {
                 Some("the password was changed")
             }
-            _ => None,
+            _ => self.identity.certificate.as_ref().and_then(Certificate::lost),
         };
         match (ended, &self.standing) {
             (_, Standing::Ended(_)) => {}
@@ -281,10 +282,11 @@ impl Gate {
 
     /// Answers as every question is answered, and says how.
     fn explain(&self, access: Access, topic: &str) -> Explanation {
-        let Identity { client_id, user, address, listener, credential } = &*self.identity;
+        let Identity { client_id, user, address, listener, credential, .. } = &*self.identity;
         let login = match (&self.standing, credential) {
             (Standing::Ended(denial), _) => Err(denial.clone()),
             (_, Some(_)) => Ok("logged in with a password".to_owned()),
+            (_, None) if self.identity.is_by_certificate() => Ok(BY_CERTIFICATE.to_owned()),
             (_, None) => Ok("without a login".to_owned()),
         };
         let subject = Subject {
@@ -310,6 +312,7 @@ impl Gate {
             client: &self.identity.client_id,
             user: &self.identity.user,
             address: self.identity.address,
+            login: self.identity.is_by_certificate().then_some(BY_CERTIFICATE),
         };
         self.policy.metrics().deny(operation, denial.stage);
         let audit = self.policy.audit().refused(who, operation, topic, &denial, Instant::now());

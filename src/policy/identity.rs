@@ -2,17 +2,28 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use super::certificate::Certificate;
+
 /// An admitted client. Rights hang on `user` and, for rules with `%c`, on `client_id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Client identifier.
     pub client_id: Arc<str>,
-    /// User name: the account's, or the listener's name for clients that bring none.
+    /// User name: the account's, the certificate's, or the listener's name for clients that bring none.
     pub user: Arc<str>,
     /// Where it comes from.
     pub address: SocketAddr,
     /// The listener it came in by.
     pub listener: Arc<str>,
-    /// The number of the password it logged in with (`AccountRecord::credential`); `None` if it brought none.
+    /// The number of the password it logged in with (`AccountRecord::credential`); `None` if it needed none.
     pub credential: Option<i64>,
+    /// The certificate it showed; a login or not.
+    pub certificate: Option<Certificate>,
+}
+
+impl Identity {
+    /// Whether its certificate was its login.
+    pub(super) fn is_by_certificate(&self) -> bool {
+        self.certificate.as_ref().is_some_and(|certificate| certificate.user().is_some())
+    }
 }

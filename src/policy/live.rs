@@ -12,6 +12,9 @@ use tokio::sync::mpsc;
 
 use super::{acl::Access, explain::Explanation};
 
+/// Room for this many sessions is not given back.
+const ROOMY: usize = 1024;
+
 /// What one live session looks at before every question: a number that is raised when its rights may have
 /// changed.
 #[derive(Debug)]
@@ -47,6 +50,11 @@ impl Watch {
         std::mem::take(&mut *inquiries)
     }
 
+    fn raise(&self) {
+        self.epoch.fetch_add(1, Ordering::Release);
+        self.bell.wake();
+    }
+
     fn ask(&self, inquiry: Inquiry) {
         let mut inquiries = self.inquiries.lock();
         inquiries.push(inquiry);
@@ -56,8 +64,15 @@ impl Watch {
     }
 }
 
-/// One session: user name, client identifier, watch.
-type Present = (Arc<str>, Arc<str>, Arc<Watch>);
+/// One session.
+#[derive(Debug)]
+struct Present {
+    user: Arc<str>,
+    client_id: Arc<str>,
+    /// The listener whose certificates it depends on.
+    vouched_by: Option<Arc<str>>,
+    watch: Arc<Watch>,
+}
 
 /// Everyone who is connected.
 #[derive(Debug, Default)]
@@ -67,8 +82,15 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// Registers a session of `user` and `client_id`, whose task is woken by `bell` after each change.
-    pub fn enter(self: &Arc<Self>, user: Arc<str>, client_id: Arc<str>, bell: Arc<AtomicWaker>) -> Presence {
+    /// Registers a session of `user` and `client_id`, whose task is woken by `bell` after each change. One that showed
+    /// a certificate was `vouched_by` the listener of that name.
+    pub fn enter(
+        self: &Arc<Self>,
+        user: Arc<str>,
+        client_id: Arc<str>,
+        vouched_by: Option<Arc<str>>,
+        bell: Arc<AtomicWaker>,
+    ) -> Presence {
         let watch = Arc::new(Watch {
             epoch: AtomicU64::new(0),
             bell,
@@ -76,7 +98,8 @@ impl Live {
             inquiries: Mutex::default(),
         });
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        self.sessions.lock().insert(id, (user, client_id, watch.clone()));
+        let present = Present { user, client_id, vouched_by, watch: watch.clone() };
+        self.sessions.lock().insert(id, present);
         Presence { live: self.clone(), id, watch }
     }
 
@@ -84,16 +107,22 @@ impl Live {
     /// about once.
     pub fn raise(&self, concerns: impl Fn(&str) -> bool) {
         let mut answers: AHashMap<Arc<str>, bool> = AHashMap::default();
-        for (user, _, watch) in self.sessions.lock().values() {
+        for Present { user, watch, .. } in self.sessions.lock().values() {
             let concerned = match answers.get(user) {
                 Some(answer) => *answer,
                 None => *answers.entry(user.clone()).or_insert_with(|| concerns(user)),
             };
             if concerned {
-                watch.epoch.fetch_add(1, Ordering::Release);
-                watch.bell.wake();
+                watch.raise();
             }
         }
+    }
+
+    /// Raises the epoch of every session that the listener vouched for, and wakes its task.
+    pub fn raise_vouched_by(&self, listener: &str) {
+        let sessions = self.sessions.lock();
+        let concerned = sessions.values().filter(|present| present.vouched_by.as_deref() == Some(listener));
+        concerned.for_each(|present| present.watch.raise());
     }
 }
 
@@ -101,8 +130,8 @@ impl Live {
     /// Puts `inquiry` to every gate of `client_id` (two during a takeover); whether there is one.
     pub fn ask(&self, client_id: &str, inquiry: &Inquiry) -> bool {
         let sessions = self.sessions.lock();
-        let asked = sessions.values().filter(|(_, client, _)| **client == *client_id);
-        asked.map(|(_, _, watch)| watch.ask(inquiry.clone())).count() > 0
+        let asked = sessions.values().filter(|present| *present.client_id == *client_id);
+        asked.map(|present| present.watch.ask(inquiry.clone())).count() > 0
     }
 }
 
@@ -116,7 +145,11 @@ pub(super) struct Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        self.live.sessions.lock().remove(&self.id);
+        let mut sessions = self.live.sessions.lock();
+        sessions.remove(&self.id);
+        if sessions.capacity() > ROOMY && sessions.len() < sessions.capacity() / 8 {
+            sessions.shrink_to_fit();
+        }
     }
 }
 
@@ -125,12 +158,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn room_for_many_sessions_is_given_back_when_they_are_gone() {
+        let live = Arc::new(Live::default());
+        let mut many: Vec<_> =
+            (0..100_000).map(|_| live.enter("u".into(), "c".into(), None, Arc::default())).collect();
+        many.truncate(1);
+        assert!(live.sessions.lock().capacity() <= 8 * ROOMY);
+        live.raise(|_| true);
+        assert_eq!(many[0].watch.epoch(), 1);
+    }
+
+    #[test]
     fn only_the_sessions_concerned_are_raised_and_a_gone_one_is_forgotten() {
         let live = Arc::new(Live::default());
-        let ann = live.enter("ann".into(), "a".into(), Arc::default());
-        let bob = live.enter("bob".into(), "b".into(), Arc::default());
+        let ann = live.enter("ann".into(), "a".into(), None, Arc::default());
+        let bob = live.enter("bob".into(), "b".into(), Some("tls".into()), Arc::default());
         live.raise(|user| user == "ann");
         assert_eq!((ann.watch.epoch(), bob.watch.epoch()), (1, 0));
+        live.raise_vouched_by("tls");
+        live.raise_vouched_by("other");
+        assert_eq!((ann.watch.epoch(), bob.watch.epoch()), (1, 1));
         drop(ann);
         assert_eq!(live.sessions.lock().len(), 1);
     }

@@ -10,6 +10,7 @@ pub mod acl;
 mod audit;
 pub mod auth;
 mod author;
+mod certificate;
 mod decision;
 mod explain;
 mod gate;
@@ -22,6 +23,7 @@ mod policy;
 mod voice;
 
 pub use audit::{Audit, AuditId};
+pub use certificate::Certificate;
 pub use decision::{Denial, Operation, Stage};
 pub use explain::{Answer, Explanation, Judged, Verdict};
 pub use gate::{Gate, Standing};

@@ -13,6 +13,7 @@ use super::{
     acl::{Book, SubscribeRule},
     audit::{Audit, AuditId, Refused},
     auth::Login,
+    certificate::{Certificate, is_user_name},
     decision::{Denial, Operation, Stage},
     gate::Gate,
     identity::Identity,
@@ -52,6 +53,9 @@ impl Default for Settings {
     }
 }
 
+/// What a record says of the login of a client whose certificate is its login.
+pub(super) const BY_CERTIFICATE: &str = "logged in with a certificate";
+
 /// Somebody who wants in.
 #[derive(Debug)]
 pub struct Applicant {
@@ -67,6 +71,8 @@ pub struct Applicant {
     pub address: SocketAddr,
     /// The listener it came in by.
     pub listener: Arc<str>,
+    /// The certificate it showed, verified.
+    pub certificate: Option<Certificate>,
 }
 
 /// A password on its way to be verified; it is never printed.
@@ -192,7 +198,13 @@ impl Policy {
         }
     }
 
-    /// Admits a client or refuses it. `bell` wakes its task when the policy changes.
+    /// Tells the sessions that the listener vouched for by a certificate that its authorities or its list of revoked
+    /// certificates have changed: each looks in its next turn whether its own still holds.
+    pub fn certificates_changed(&self, listener: &str) {
+        self.live.raise_vouched_by(listener);
+    }
+
+    /// Admits a client or refuses it. A certificate that is a login comes before a user name, which is then ignored. `bell` wakes its task when the policy changes.
     pub async fn admit(
         self: &Arc<Self>,
         applicant: Applicant,
@@ -200,22 +212,35 @@ impl Policy {
     ) -> Result<Gate, Denial> {
         let refused = |user: &str, mut denial: Denial| {
             self.metrics.deny(Operation::Connect, denial.stage);
-            let who = Refused { client: &applicant.client_id, user, address: applicant.address };
+            let who = Refused {
+                client: &applicant.client_id,
+                user,
+                address: applicant.address,
+                login: applicant.certificate.as_ref().and_then(Certificate::user).map(|_| BY_CERTIFICATE),
+            };
             denial.audit =
                 self.audit.refused(who, Operation::Connect, "", &denial, std::time::Instant::now());
             denial
         };
-        let user: Arc<str> = match (&applicant.username, &applicant.password, &applicant.anonymous) {
-            (Some(name), _, _) => name.as_str().into(),
-            (None, None, Some(name)) => name.clone(),
-            (None, _, _) => {
+        let certified = applicant.certificate.as_ref().and_then(Certificate::user);
+        let user: Arc<str> = match (certified, &applicant.username, &applicant.password, &applicant.anonymous)
+        {
+            (Some(name), ..) if is_user_name(name) => name.clone(),
+            (Some(name), ..) => {
+                let reason = "the certificate holds nothing that can be a user name";
+                return Err(refused(name, Denial::not_authorized(Stage::Login, None, reason)));
+            }
+            (None, Some(name), _, _) => name.as_str().into(),
+            (None, None, None, Some(name)) => name.clone(),
+            (None, None, ..) => {
                 let reason = "a user name is required";
                 return Err(refused("", Denial::not_authorized(Stage::Login, None, reason)));
             }
         };
         // Registered before the book is read: a change in between is then seen by the gate.
-        let presence = self.live.enter(user.clone(), applicant.client_id.clone(), bell);
-        let credential = match &applicant.username {
+        let vouched_by = applicant.certificate.as_ref().map(|_| applicant.listener.clone());
+        let presence = self.live.enter(user.clone(), applicant.client_id.clone(), vouched_by, bell);
+        let credential = match applicant.username.as_ref().filter(|_| certified.is_none()) {
             Some(_) => {
                 let password = applicant.password.as_ref();
                 match self.login.verify(&self.book, &user, password).await {
@@ -235,6 +260,7 @@ impl Policy {
             address: applicant.address,
             listener: applicant.listener,
             credential,
+            certificate: applicant.certificate,
         };
         // What changed while the password was being verified counts.
         let mut gate = Gate::new(self.clone(), Arc::new(identity), presence);
@@ -264,7 +290,7 @@ impl Policy {
             code,
             audit: None,
         };
-        let who = Refused { client, user, address };
+        let who = Refused { client, user, address, login: None };
         self.audit.refused(who, Operation::Connect, "", &denial, std::time::Instant::now())
     }
 
@@ -275,7 +301,9 @@ impl Policy {
 
     /// A gate for a client that is gone but whose delayed will is to be published.
     pub fn gate_of(self: &Arc<Self>, identity: &Arc<Identity>) -> Gate {
-        let presence = self.live.enter(identity.user.clone(), identity.client_id.clone(), Arc::default());
+        // The gate is asked once and forgotten: nothing needs to be told to it.
+        let presence =
+            self.live.enter(identity.user.clone(), identity.client_id.clone(), None, Arc::default());
         Gate::new(self.clone(), identity.clone(), presence)
     }
 }

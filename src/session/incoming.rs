@@ -11,6 +11,12 @@ pub struct Incoming {
 }
 
 impl Incoming {
+    /// Takes up what was open before a restart.
+    pub fn restore(&mut self, ids: impl IntoIterator<Item = u16>) {
+        self.ids = ids.into_iter().map(|id| (id, false)).collect();
+        self.present = 0;
+    }
+
     /// Begins a connection. What an earlier one left open does not count against the receive maximum of this
     /// one, which its client may not even know of (MQTT 5 section 4.9).
     pub fn connected(&mut self) {

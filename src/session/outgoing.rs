@@ -105,7 +105,7 @@ impl<M> Outgoing<M> {
     /// Whether another message may be sent now. What an earlier connection left half done counts too, though less:
     /// a client that never finishes an exchange comes to a halt, not the window to its end.
     pub fn has_room(&self) -> bool {
-        self.quota_used < self.limit && self.window.len() < 2 * self.limit && self.weight < self.most_weight
+        self.room() > 0
     }
 
     /// Messages and releases not yet done with.
@@ -118,23 +118,55 @@ impl<M> Outgoing<M> {
         self.window.is_empty()
     }
 
-    /// Takes a message into the window and returns its packet identifier, and the message where it now is.
-    ///
-    /// Call it only when [`Outgoing::has_room`] and nothing is left to [`Outgoing::resend`].
-    /// `weight` is its size in bytes.
-    pub fn send(&mut self, qos: QoS, message: M, weight: usize) -> (u16, &M) {
+    /// How many more messages the window takes now.
+    pub fn room(&self) -> usize {
+        if self.weight >= self.most_weight {
+            return 0;
+        }
+        let half_done = (2 * self.limit).saturating_sub(self.window.len());
+        self.limit.saturating_sub(self.quota_used).min(half_done)
+    }
+
+    /// A packet identifier that is not in use [MQTT-2.2.1-3], for a message that is sent soon.
+    pub fn next_id(&mut self) -> u16 {
         if self.window.is_empty() {
             self.given = 0;
         }
-        let id = loop {
+        loop {
             let id = self.next_id;
             self.next_id = self.next_id.checked_add(1).unwrap_or(1);
             self.given = self.given.saturating_add(1);
-            // [MQTT-2.2.1-3]: not one that is in use. There is one: the window never holds all.
+            // There is one: the window never holds all.
             if self.given < u32::from(u16::MAX) || !self.window.iter().any(|slot| slot.id == id) {
-                break id;
+                return id;
             }
+        }
+    }
+
+    /// Fills the window of a session that was kept over a restart: identifiers in the order of their messages, which are
+    /// `None` where PUBREC had come. `next_id` is the first identifier to be given, not 0.
+    pub fn restore(&mut self, window: impl IntoIterator<Item = (u16, Option<(M, usize)>)>, next_id: u16) {
+        let slot = |(id, message)| {
+            let (stage, weight) = match message {
+                Some((message, weight)) => (Stage::Sent(QoS::ExactlyOnce, message), weight),
+                None => (Stage::Released, 0),
+            };
+            Slot { id, stage, sent: false, counted: false, weight }
         };
+        self.window = window.into_iter().map(slot).collect();
+        self.weight = self.window.iter().map(|slot| slot.weight).sum();
+        self.unsent = self.window.len();
+        self.next_id = next_id.max(1);
+        // From now on each identifier is compared with those in use.
+        self.given = u32::from(u16::MAX);
+    }
+
+    /// Takes a message into the window and returns its packet identifier, and the message where it now is.
+    ///
+    /// Call it only when [`Outgoing::has_room`] and nothing is left to [`Outgoing::resend`].
+    /// `weight` is its size in bytes; `id` an identifier that was taken with [`Outgoing::next_id`] before.
+    pub fn send(&mut self, qos: QoS, message: M, weight: usize, id: Option<u16>) -> (u16, &M) {
+        let id = id.unwrap_or_else(|| self.next_id());
         self.quota_used += 1;
         self.weight = self.weight.saturating_add(weight);
         let slot = Slot { id, stage: Stage::Sent(qos, message), sent: true, counted: true, weight };
@@ -280,7 +312,7 @@ mod tests {
     #[test]
     fn acknowledgements_may_come_in_any_order() {
         let mut window = window(10);
-        let ids: Vec<u16> = ["a", "b", "c"].map(|m| window.send(QoS::AtLeastOnce, m, 1).0).to_vec();
+        let ids: Vec<u16> = ["a", "b", "c"].map(|m| window.send(QoS::AtLeastOnce, m, 1, None).0).to_vec();
         assert_eq!(window.puback(ids[1]), Ok("b"));
         assert_eq!(window.puback(ids[2]), Ok("c"));
         assert_eq!(window.puback(ids[2]), Err(UnknownId));
@@ -291,8 +323,8 @@ mod tests {
     #[test]
     fn what_was_not_acknowledged_is_sent_again_in_its_first_order() {
         let mut window = window(10);
-        let a = window.send(QoS::ExactlyOnce, "a", 1).0;
-        let b = window.send(QoS::AtLeastOnce, "b", 1).0;
+        let a = window.send(QoS::ExactlyOnce, "a", 1, None).0;
+        let b = window.send(QoS::AtLeastOnce, "b", 1, None).0;
         assert_eq!(window.pubrec(a, false), Ok(PubRec::Release("a")));
         window.connected(10, usize::MAX);
         assert_eq!(window.resend(), Some(Resend::Release(a)));
@@ -303,7 +335,7 @@ mod tests {
     #[test]
     fn a_smaller_receive_maximum_holds_for_what_is_sent_again() {
         let mut window = window(10);
-        let ids: Vec<u16> = (0..3).map(|_| window.send(QoS::AtLeastOnce, "m", 1).0).collect();
+        let ids: Vec<u16> = (0..3).map(|_| window.send(QoS::AtLeastOnce, "m", 1, None).0).collect();
         window.connected(2, usize::MAX);
         assert!(matches!(window.resend(), Some(Resend::Publish(id, ..)) if id == ids[0]));
         assert!(matches!(window.resend(), Some(Resend::Publish(id, ..)) if id == ids[1]));
@@ -321,7 +353,7 @@ mod tests {
                 window.connected(limit, usize::MAX);
                 while window.resend().is_some() {}
                 while window.has_room() {
-                    let id = window.send(QoS::ExactlyOnce, "a", 1).0;
+                    let id = window.send(QoS::ExactlyOnce, "a", 1, None).0;
                     window.pubrec(id, false).unwrap();
                 }
             }
@@ -330,9 +362,22 @@ mod tests {
     }
 
     #[test]
+    fn a_window_that_was_kept_goes_on_where_it_stopped_and_gives_none_of_its_identifiers() {
+        let mut window = Outgoing::default();
+        window.restore([(7, Some(("a", 1))), (9, None)], 7);
+        window.connected(10, usize::MAX);
+        assert_eq!(window.resend(), Some(Resend::Publish(7, QoS::ExactlyOnce, "a")));
+        assert_eq!(window.resend(), Some(Resend::Release(9)));
+        let given: Vec<u16> = (0..2).map(|_| window.send(QoS::AtLeastOnce, "b", 1, None).0).collect();
+        assert_eq!(given, [8, 10]);
+        assert_eq!(window.pubrec(7, false), Ok(PubRec::Release("a")));
+        assert_eq!((window.pubcomp(7), window.pubcomp(9)), (Ok(()), Ok(())));
+    }
+
+    #[test]
     fn a_repeated_pubrec_is_answered_again() {
         let mut window = window(1);
-        let id = window.send(QoS::ExactlyOnce, "a", 1).0;
+        let id = window.send(QoS::ExactlyOnce, "a", 1, None).0;
         assert!(!window.has_room());
         assert_eq!(window.pubrec(id, false), Ok(PubRec::Release("a")));
         assert_eq!(window.pubrec(id, false), Ok(PubRec::ReleaseAgain));
@@ -358,7 +403,7 @@ mod tests {
                         while window.resend().is_some() {}
                         if window.has_room() && !window.must_resend() {
                             let qos = if pick % 2 == 0 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
-                            let id = window.send(qos, u32::from(pick), 1).0;
+                            let id = window.send(qos, u32::from(pick), 1, None).0;
                             prop_assert!(id != 0 && open.iter().all(|(other, _)| *other != id));
                             open.push((id, qos == QoS::ExactlyOnce));
                         }

@@ -9,6 +9,8 @@ pub mod accounts;
 mod database;
 mod error;
 mod files;
+pub mod state;
 
 pub use accounts::AccountsDb;
 pub use error::StoreError;
+pub use state::StateDb;

@@ -5,5 +5,6 @@
 
 pub mod limits;
 pub mod log;
+pub mod memory;
 pub mod notify;
 pub mod signals;

@@ -109,6 +109,28 @@ fn what_waits_for_a_session_is_counted() {
 }
 
 #[test]
+fn a_shared_message_that_no_member_may_have_is_offered_to_each_of_them_once() {
+    let subject = closed(Subject::with());
+    for line in ["allow * all plant/#", "deny ann receive plant/secret", "deny bob receive plant/secret"] {
+        acl(&subject, line);
+    }
+    add_user(&subject, "ann");
+    add_user(&subject, "bob");
+    let mut members = ["ann", "bob"].map(|user| {
+        let mut member = subject.accept(&Connect::v5(user).login(user, super::PASSWORD));
+        member.subscribe("$share/g/plant/#", 1);
+        member
+    });
+    assert_eq!(members[0].publish(Publish::to("plant/secret").qos(1).payload("x")), 0);
+    let refused = || scrape(&subject)["latchgate_broker_messages_dropped_total{reason=\"not_permitted\"}"];
+    crate::support::eventually("both were asked", || (refused() >= 2.0).then_some(()));
+    for _ in 0..20 {
+        members.iter_mut().for_each(|member| member.ping());
+    }
+    assert_eq!(refused(), 2.0);
+}
+
+#[test]
 fn over_tcp_only_metrics_and_health_are_answered_and_only_if_configured() {
     let port = free_port();
     let subject = Subject::with().section(&format!("[admin]\nhttp = \"127.0.0.1:{port}\"")).start();

@@ -1,6 +1,6 @@
 //! `mosquitto_pub`, `mosquitto_sub`, `mosquitto_rr`.
 
-use super::{finish, start};
+use super::{finish, start, subject_with_alice};
 use crate::support::{Packet, Publish, Subject, Version, eventually};
 
 const VERSIONS: [&str; 3] = ["mqttv31", "mqttv311", "mqttv5"];
@@ -128,8 +128,7 @@ fn mosquitto_rr_gets_its_answer() {
 
 #[test]
 fn a_wrong_password_is_reported_by_mosquitto_pub() {
-    let subject = Subject::with().prepare();
-    subject.command_with_input(&["user", "add", "alice", "--password-stdin"], "secret\n").exits(0);
+    let subject = subject_with_alice();
     let port = subject.port().to_string();
     for version in VERSIONS {
         let good = ["-u", "alice", "-P", "secret", "-t", "a", "-m", "x", "-q", "1"];

@@ -112,6 +112,6 @@ fn what_could_not_be_stored_is_never_acknowledged() {
         disk.send_replace(Disk::Fails);
         world.send(publisher, &publish(7));
         let seen = seen_by(&mut world, publisher).await;
-        assert_eq!(seen, [Seen::Disconnect(ReasonCode::QuotaExceeded), Seen::Closed]);
+        assert_eq!(seen, [Seen::PubAck(7, ReasonCode::QuotaExceeded)]);
     });
 }

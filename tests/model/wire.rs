@@ -133,7 +133,7 @@ impl Seen {
             Packet::ConnAck(packet) => {
                 Seen::ConnAck { present: packet.session_present, reason: packet.reason }
             }
-            Packet::Publish(publish) => Delivery::new(publish, aliases),
+            Packet::Publish(publish) => Delivery::seen(publish, aliases),
             Packet::PubAck(ack) => Seen::PubAck(ack.packet_id, ack.reason),
             Packet::PubRec(ack) => Seen::PubRec(ack.packet_id, ack.reason),
             Packet::PubRel(ack) => Seen::PubRel(ack.packet_id, ack.reason),
@@ -149,7 +149,7 @@ impl Seen {
 
 impl Delivery {
     /// What a client makes of a PUBLISH, and of the alias in it [MQTT-3.3.2-12].
-    fn new(publish: &mqtt::Publish<'_>, aliases: &mut HashMap<u16, String>) -> Seen {
+    fn seen(publish: &mqtt::Publish<'_>, aliases: &mut HashMap<u16, String>) -> Seen {
         let topic = match publish.properties.topic_alias() {
             None => publish.topic.to_owned(),
             Some(alias) if !(1..=ALIASES).contains(&alias) => {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use latchgate::broker::{Broker, Door, Journal, Limits, RefusedPublish, Settings, Volatile, serve};
+use latchgate::broker::{Bounds, Broker, Door, Journal, Limits, RefusedPublish, Settings, Volatile, serve};
 use latchgate::mqtt::{Packet, Version};
 use latchgate::policy::{
     Policy,
@@ -64,6 +64,7 @@ impl World {
         let settings = Settings {
             refused_publish_v3: RefusedPublish::Acknowledge,
             sessions: 100,
+            queue: Bounds { messages: 10_000, bytes: 1 << 24 },
             retained_messages: 100,
             retained_bytes: 1 << 20,
             memory: usize::MAX,
@@ -107,6 +108,7 @@ impl World {
             listener: "model".into(),
             anonymous: Some(USERS[user].into()),
             limits: self.limits.clone(),
+            certificate: None,
             evicted,
         };
         tokio::spawn(serve(self.broker.clone(), far, door));

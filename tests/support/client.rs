@@ -28,6 +28,8 @@ pub struct Client {
     next_id: u16,
     bytes: Vec<u8>,
     start: usize,
+    /// The length in bytes of the largest packet that came.
+    pub largest_packet: usize,
     /// Read while something else was awaited; comes first when the next packet is asked for.
     pending: VecDeque<Packet>,
 }
@@ -54,6 +56,7 @@ impl Client {
             next_id: 0,
             bytes: Vec::new(),
             start: 0,
+            largest_packet: 0,
             pending: VecDeque::new(),
         }
     }
@@ -133,6 +136,7 @@ impl Client {
             {
                 let packet = reader::decode(self.version, &unread[..length], header);
                 self.start += length;
+                self.largest_packet = self.largest_packet.max(length);
                 return Ok(packet);
             }
             self.bytes.drain(..self.start);

@@ -25,6 +25,7 @@ pub fn packet_length(bytes: &[u8]) -> Option<(usize, usize)> {
         assert!(position < 4, "the server sent a remaining length of more than four bytes: {bytes:02x?}");
         length |= usize::from(byte & 0x7F) << (7 * position);
         if byte & 0x80 == 0 {
+            assert!(position == 0 || *byte != 0, "a remaining length with a byte too many: {bytes:02x?}");
             return Some((2 + position + length, 2 + position));
         }
     }
@@ -59,6 +60,10 @@ impl<'a> Body<'a> {
             let byte = self.byte();
             value |= u32::from(byte & 0x7F) << shift;
             if byte & 0x80 == 0 {
+                assert!(
+                    shift == 0 || byte != 0,
+                    "the server sent a variable byte integer with a byte too many"
+                );
                 return value;
             }
         }
@@ -98,6 +103,43 @@ impl<'a> Body<'a> {
     fn rest(&mut self) -> Vec<u8> {
         self.take(self.0.len()).to_vec()
     }
+}
+
+/// The reason codes that a server may use, packet by packet (the tables of the specifications).
+fn check_codes(version: Version, packet: &Packet) {
+    let v5 = version == Version::V5;
+    let (codes, table): (&[u8], &[u8]) = match packet {
+        // Before version 5 a refusal has a code from 1 to 5, also the one of an unknown version.
+        Packet::ConnAck { code: 0..=5, .. } => return,
+        Packet::ConnAck { code, .. } if v5 => (
+            &[*code],
+            &[
+                0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8A, 0x8C, 0x90, 0x95, 0x97,
+                0x99, 0x9A, 0x9B, 0x9C, 0x9D, 0x9F,
+            ],
+        ),
+        Packet::PubAck { code, .. } | Packet::PubRec { code, .. } => {
+            (&[*code], &[0, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99])
+        }
+        Packet::PubRel { code, .. } | Packet::PubComp { code, .. } => (&[*code], &[0, 0x92]),
+        Packet::SubAck { codes, .. } if v5 => {
+            (codes, &[0, 1, 2, 0x80, 0x83, 0x87, 0x8F, 0x91, 0x97, 0x9E, 0xA1, 0xA2])
+        }
+        Packet::SubAck { codes, .. } => (codes, &[0, 1, 2, 0x80]),
+        Packet::UnsubAck { codes, .. } => (codes, &[0, 0x11, 0x80, 0x83, 0x87, 0x8F, 0x91]),
+        Packet::Disconnect { code, properties } => {
+            assert!(!properties.iter().any(|p| p.id == 0x11), "session expiry from a server: {packet:?}");
+            (
+                &[*code],
+                &[
+                    0, 0x80, 0x81, 0x82, 0x83, 0x87, 0x89, 0x8B, 0x8D, 0x8E, 0x8F, 0x90, 0x93, 0x94, 0x95,
+                    0x96, 0x97, 0x98, 0x99, 0x9A, 0x9B, 0x9C, 0x9D, 0x9E, 0x9F, 0xA0, 0xA1, 0xA2,
+                ],
+            )
+        }
+        _ => return,
+    };
+    assert!(codes.iter().all(|code| table.contains(code)), "a code that no table lists: {packet:?}");
 }
 
 /// Decodes one whole packet whose header is `header` bytes long.
@@ -163,5 +205,6 @@ pub fn decode(version: Version, bytes: &[u8], header: usize) -> Packet {
         }
     };
     assert!(body.0.is_empty(), "bytes left over after {packet:?}");
+    check_codes(version, &packet);
     packet
 }

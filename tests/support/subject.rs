@@ -340,6 +340,11 @@ impl Subject {
         std::fs::read_to_string(self.directory.path().join("stderr")).unwrap_or_default()
     }
 
+    /// The server's process.
+    pub fn pid(&self) -> u32 {
+        self.child().lock().as_ref().expect("the server was not waited for").id()
+    }
+
     pub fn signal(&self, signal: Signal) {
         let child = self.child().lock();
         let child = child.as_ref().expect("the server was not waited for");

@@ -78,6 +78,8 @@ where
     /// Publishes or delays the will, and parks or ends the session.
     fn put_away(&mut self, end: &End) {
         let now = clock::now();
+        // An identifier that was promised to a message but not used means nothing on the next connection.
+        self.ready.iter_mut().for_each(|candidate| candidate.packet_id = 0);
         self.seat.outbox.put_back(&mut self.ready);
         *self.seat.backlog.lock() = std::mem::take(&mut self.backlog);
         let ends = self.session.expiry == 0;
@@ -116,15 +118,19 @@ where
 impl Broker {
     /// Records what a connection is about to do to a session it claimed: go on with it if it is `present`, else begin
     /// a new one.
-    pub(super) fn note_opening(&self, seat: &Seat, gate: &Gate, present: bool, expiry: u32) {
-        let (client, owner) = (&*seat.outbox.client_id, &*gate.identity().user);
-        let kept = seat.parked.lock().is_kept();
-        if kept && (!present || expiry == 0) {
-            self.router.journal.record(Change::Ended { client });
-        }
-        if expiry > 0 {
-            self.router.journal.record(Change::Opened { client, owner, expiry });
-        }
+    pub(super) fn note_opening(
+        &self,
+        seat: &Seat,
+        gate: &Gate,
+        present: bool,
+        expiry: u32,
+        will: Option<&Will>,
+    ) {
+        let (client, owner) = (&seat.outbox.client_id, &**gate.identity());
+        self.router.journal.record(match expiry {
+            0 => Change::Ended { client },
+            _ => Change::Opened { client, fresh: !present, owner, expiry, will },
+        });
     }
 
     /// Hands a session to the connection that claimed it: as it was if it is `present` [MQTT-3.2.2-2], else emptied.
@@ -173,7 +179,11 @@ impl Broker {
         // What came by a share group goes to somebody who is there, if there is one; QoS 0 is not kept.
         let mut queued: VecDeque<Candidate> = seat.outbox.remove(|_| true).into();
         queued.retain(|candidate| {
-            !self.router.pass_on(candidate, seat.outbox.key, PassOn::Away) && candidate.qos != QoS::AtMostOnce
+            let passed_on = self.router.pass_on(candidate, seat.outbox.key, PassOn::Away);
+            if passed_on {
+                self.router.settle(&seat.outbox, candidate);
+            }
+            !passed_on && candidate.qos != QoS::AtMostOnce
         });
         seat.outbox.put_back(&mut queued);
         let mut parked = seat.parked.lock();
@@ -182,6 +192,8 @@ impl Broker {
             seconds => Some(now + Duration::from_secs(u64::from(seconds))),
         };
         parked.kept = true;
+        let (client, waits) = (&seat.outbox.client_id, will.as_ref().map(|(_, will)| will));
+        self.router.journal.record(Change::Parked { client, expiry: session.expiry, will: waits });
         parked.will = will.map(|(at, will)| (at, DelayedWill { will, identity: gate.identity().clone() }));
         self.deadlines.park(seat, &parked);
     }
@@ -193,10 +205,8 @@ impl Broker {
         session: &mut OwnedMutexGuard<Session<Candidate>>,
     ) {
         seat.outbox.set_state(false, false);
-        let parked = std::mem::take(&mut *seat.parked.lock());
-        if parked.is_kept() || session.expiry > 0 {
-            self.router.journal.record(Change::Ended { client: &seat.outbox.client_id });
-        }
+        *seat.parked.lock() = Default::default();
+        self.router.journal.record(Change::Ended { client: &seat.outbox.client_id });
         self.wipe(seat, session);
         self.registry.release(seat, session);
     }

@@ -56,7 +56,7 @@ pub(super) async fn handshake<S>(broker: &Arc<Broker>, stream: &mut S, door: Doo
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Door { address, listener, anonymous, limits, mut evicted } = door;
+    let Door { address, listener, anonymous, limits, certificate, mut evicted } = door;
     let mut who = (String::new(), String::new());
     // As the client said in CONNECT, once it has.
     let mut asked = None;
@@ -71,7 +71,17 @@ where
         let (version, max_packet) = (request.version, request.max_packet);
         asked = Some((version, max_packet));
         who = (request.client_id.clone(), request.username.clone().unwrap_or_default());
-        let entering = enter(broker, request, input, address, listener, anonymous, &limits);
+        let applicant = Applicant {
+            // Until it is known whether it brings one or is assigned one.
+            client_id: "".into(),
+            username: None,
+            password: None,
+            anonymous,
+            address,
+            listener,
+            certificate,
+        };
+        let entering = enter(broker, request, input, applicant, &limits);
         let entered = timeout(limits.connect_timeout, entering).await;
         let admitted = entered.unwrap_or_else(|_| Err(refuse(version, ReasonCode::ServerBusy, BUSY)));
         Some(admitted.map_err(|refusal| Refusal { max_packet, ..refusal }))
@@ -111,9 +121,7 @@ async fn enter(
     broker: &Arc<Broker>,
     request: Request,
     input: Input,
-    address: std::net::SocketAddr,
-    listener: Arc<str>,
-    anonymous: Option<Arc<str>>,
+    applicant: Applicant,
     limits: &Arc<Limits>,
 ) -> Result<Admitted, Refusal> {
     let version = request.version;
@@ -137,10 +145,9 @@ async fn enter(
         client_id: client_id.clone(),
         username: request.username,
         password: request.password,
-        anonymous,
-        address,
-        listener,
+        ..applicant
     };
+    let address = applicant.address;
     let bell = Arc::new(AtomicWaker::new());
     let mut gate = match broker.policy.admit(applicant, bell.clone()).await {
         Ok(gate) => gate,
@@ -188,7 +195,7 @@ async fn enter(
         return Err(denied(version, &denial, ""));
     }
     let present = claim.seat.parked.lock().is_kept() && !request.clean_start;
-    broker.note_opening(&claim.seat, &gate, present, expiry);
+    broker.note_opening(&claim.seat, &gate, present, expiry, request.will.as_ref());
     let mut ticket = broker.router.journal.commit();
     // Until here nothing has happened in memory: the client may go away, or the commit fail.
     if let Err(error) = poll_fn(|cx| ticket.poll(cx)).await {
@@ -320,6 +327,7 @@ impl Admitted {
             will: self.will,
             ready: Default::default(),
             owed: Default::default(),
+            numbered: None,
             pressure: None,
             unacknowledged: 0,
             // CONNECT

@@ -11,7 +11,7 @@ use crate::broker::{
     broker::RefusedPublish,
     counters::Dropped,
     journal::{Change, Ticket},
-    message::{Message, forwarded, size},
+    message::{Candidate, Message, forwarded, size},
     router::{Published, RetainedFull},
 };
 use crate::mqtt::{Ack, Disconnect, Packet, Properties, Property, Publish, QoS, ReasonCode, Version};
@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The same at QoS 0: long enough for a subscriber that merely needs its turn.
 const PATIENCE_QOS0: Duration = Duration::from_millis(50);
 
+/// What a publisher is told while the journal cannot keep anything.
+pub(super) const NOT_STORED: &str = "the message could not be stored";
+
 impl<S> Connection<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -35,7 +38,7 @@ where
             Packet::PubAck(ack) => {
                 // An unknown identifier is no reason to close: the client may answer for an earlier connection.
                 if let Ok(candidate) = self.session.outgoing.puback(ack.packet_id) {
-                    self.settle(&candidate.message);
+                    self.settle(&candidate);
                 }
                 Ok(())
             }
@@ -48,7 +51,9 @@ where
                 Ok(())
             }
             Packet::PubComp(ack) => {
-                let _ = self.session.outgoing.pubcomp(ack.packet_id);
+                if self.session.outgoing.pubcomp(ack.packet_id).is_ok() {
+                    self.note_completed(ack.packet_id);
+                }
                 Ok(())
             }
             Packet::Subscribe(subscribe) => self.on_subscribe(&subscribe),
@@ -92,6 +97,9 @@ where
         if !self.broker.budget.has_room(size) {
             return self.refuse_memory(&publish);
         }
+        if publish.qos != QoS::AtMostOnce && !self.broker.router.journal.is_writable() {
+            return self.refuse_for_now(&publish, NOT_STORED);
+        }
         let now = self.now;
         let share = self.broker.budget.take(size);
         let author = self.gate.identity().clone();
@@ -103,6 +111,7 @@ where
             retain: publish.retain,
             expires: expiry(&publish.properties, now),
             author,
+            row: Default::default(),
             _share: share,
         };
         let published = match self.gate.publish(topic, make) {
@@ -263,20 +272,28 @@ where
 
     fn on_pubrec(&mut self, ack: &Ack<'_>) {
         match self.session.outgoing.pubrec(ack.packet_id, ack.reason.is_failure()) {
-            Ok(PubRec::Refused(candidate)) => self.settle(&candidate.message),
+            Ok(PubRec::Refused(candidate)) => self.settle(&candidate),
             Ok(PubRec::Release(candidate)) => {
-                self.settle(&candidate.message);
-                self.writer.packet(&Packet::PubRel(Ack::new(ack.packet_id, ReasonCode::Success)));
+                let mut ticket = Ticket::DONE;
+                if candidate.seq != 0 {
+                    let (client, seq, id) = (&self.seat.outbox.client_id, candidate.seq, ack.packet_id);
+                    self.broker.router.journal.record(Change::Released { client, seq, id });
+                    ticket = self.commit();
+                }
+                // Once PUBREL is sent the client may forget that it had the message: we must not.
+                self.answer(&Packet::PubRel(Ack::new(ack.packet_id, ReasonCode::Success)), ticket);
             }
             Ok(PubRec::ReleaseAgain) => {
-                self.writer.packet(&Packet::PubRel(Ack::new(ack.packet_id, ReasonCode::Success)));
+                let ticket = self.commit();
+                self.answer(&Packet::PubRel(Ack::new(ack.packet_id, ReasonCode::Success)), ticket);
             }
             Err(_) if !ack.reason.is_failure() => {
                 // Answered all the same: an exchange that only the client remembers must end.
                 let reason = ReasonCode::PacketIdentifierNotFound;
                 self.writer.packet(&Packet::PubRel(Ack::new(ack.packet_id, reason)));
             }
-            Err(_) => {}
+            // The exchange may have been in its second half.
+            Err(_) => self.note_completed(ack.packet_id),
         }
     }
 
@@ -308,16 +325,20 @@ where
     }
 
     /// Notes that a message reached the client, or never will.
-    pub(super) fn settle(&self, message: &Arc<Message>) {
-        if self.session.expiry > 0 && message.qos != QoS::AtMostOnce {
-            let client = &*self.seat.outbox.client_id;
-            self.broker.router.journal.record(Change::Settled { client, message });
+    pub(super) fn settle(&self, candidate: &Candidate) {
+        self.broker.router.settle(&self.seat.outbox, candidate);
+    }
+
+    fn note_completed(&self, id: u16) {
+        if self.session.expiry > 0 {
+            let client = &self.seat.outbox.client_id;
+            self.broker.router.journal.record(Change::Completed { client, id });
         }
     }
 
-    fn note_received(&self, id: u16, open: bool) {
+    pub(super) fn note_received(&self, id: u16, open: bool) {
         if self.session.expiry > 0 {
-            let client = &*self.seat.outbox.client_id;
+            let client = &self.seat.outbox.client_id;
             self.broker.router.journal.record(Change::Received { client, id, open });
         }
     }

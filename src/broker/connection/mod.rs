@@ -29,7 +29,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio::time::Sleep;
 
 use crate::mqtt::{DecodeError, QoS, ReasonCode, Version};
-use crate::policy::{Denial, Gate};
+use crate::policy::{Certificate, Denial, Gate};
 use crate::session::{Aliases, Session};
 
 use self::{handshake::Seated, input::Input, writer::Writer};
@@ -51,6 +51,8 @@ pub struct Door {
     pub anonymous: Option<Arc<str>>,
     /// Bounds.
     pub limits: Arc<Limits>,
+    /// The certificate the client showed.
+    pub certificate: Option<Certificate>,
     /// Fires (or is dropped) when the connection must make room before it has sent CONNECT.
     pub evicted: oneshot::Receiver<()>,
 }
@@ -144,6 +146,8 @@ struct Connection<S> {
     /// Retained messages of new subscriptions, sent before anything newer.
     backlog: Backlog,
     owed: VecDeque<Owed>,
+    /// The wait until the packet identifiers that were promised to messages are durable.
+    numbered: Option<Ticket>,
     pressure: Option<Pressure>,
     /// QoS 1 messages whose PUBACK is owed: they count against our receive maximum.
     unacknowledged: usize,

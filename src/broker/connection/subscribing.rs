@@ -88,7 +88,7 @@ where
         }
         let text: Arc<str> = known.unwrap_or_else(|| wanted.filter.into());
         if self.session.expiry > 0 {
-            let client = &*self.seat.outbox.client_id;
+            let client = &self.seat.outbox.client_id;
             let change = Change::Subscribed { client, text: &text, subscription: &subscription };
             self.broker.router.journal.record(change);
         }
@@ -132,7 +132,7 @@ where
         self.broker.router.unsubscribe(self.seat.outbox.key, &subscription);
         self.backlog.forget(&subscription.filter);
         if self.session.expiry > 0 {
-            let client = &*self.seat.outbox.client_id;
+            let client = &self.seat.outbox.client_id;
             self.broker.router.journal.record(Change::Unsubscribed { client, text });
         }
         true

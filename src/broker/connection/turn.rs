@@ -9,12 +9,18 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::broker::{clock, counters::Dropped, message::Candidate, router::PassOn};
-use crate::mqtt::{Ack, Packet, QoS, ReasonCode, codec};
+use crate::broker::{
+    clock,
+    counters::Dropped,
+    journal::{Change, JournalError},
+    message::Candidate,
+    router::PassOn,
+};
+use crate::mqtt::{Ack, Packet, QoS, ReasonCode, Version, codec};
 use crate::policy::Standing;
 use crate::session::Resend;
 
-use super::{Connection, End, limits::SUBSCRIBE_SIZE, writer::TooLarge};
+use super::{Connection, End, Owed, inbound::NOT_STORED, limits::SUBSCRIBE_SIZE, writer::TooLarge};
 
 /// Nothing more is encoded while this many bytes wait to be written.
 const HIGH: usize = 64 * 1024;
@@ -112,7 +118,7 @@ where
     /// Delivers and writes until nothing is left or the client does not take more.
     fn write(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         loop {
-            self.deliver();
+            self.deliver(cx)?;
             let before = self.writer.output.len();
             let written = self.writer.output.poll_write(&mut self.stream, cx);
             if self.writer.output.len() < before {
@@ -149,19 +155,30 @@ where
     /// Sends acknowledgements whose commits are done, in order.
     fn pay(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         while let Some(first) = self.owed.front_mut() {
-            match first.ticket.poll(cx) {
-                Poll::Pending => break,
-                Poll::Ready(Err(error)) => {
-                    tracing::error!(%error, "an acknowledgement could not be given");
-                    return Err(End::Fault(ReasonCode::QuotaExceeded, "the message could not be stored"));
-                }
-                Poll::Ready(Ok(())) => {
-                    self.writer.encoded(&first.packet);
-                    self.unacknowledged -= usize::from(first.counts);
-                    self.owed.pop_front();
-                }
+            let Poll::Ready(outcome) = first.ticket.poll(cx) else { break };
+            let Some(owed) = self.owed.pop_front() else { break };
+            self.unacknowledged -= usize::from(owed.counts);
+            match outcome {
+                Ok(()) => self.writer.encoded(&owed.packet),
+                Err(error) => self.take_back(&owed, &error)?,
             }
         }
+        Ok(())
+    }
+
+    /// Answers what could not be stored: refused where an acknowledgement can say so, else by closing.
+    fn take_back(&mut self, owed: &Owed, error: &JournalError) -> Result<(), End> {
+        tracing::warn!(client = ?self.seat.outbox.client_id, %error, "an acknowledgement could not be given");
+        let reason = ReasonCode::QuotaExceeded;
+        let Some(refused) = refused(&owed.packet, self.client.version, reason) else {
+            return Err(End::Fault(reason, NOT_STORED));
+        };
+        if let Packet::PubRec(ack) = &refused {
+            // The exchange is over with the refusal [MQTT-4.3.3-9].
+            self.session.incoming.release(ack.packet_id);
+            self.note_received(ack.packet_id, false);
+        }
+        self.writer.packet(&refused);
         Ok(())
     }
 
@@ -251,6 +268,9 @@ where
 
     /// Whether [`Connection::deliver`] would find something to do.
     fn has_deliverable(&self) -> bool {
+        if self.numbered.is_some() {
+            return false;
+        }
         if self.session.outgoing.must_resend() {
             return self.session.outgoing.can_resend();
         }
@@ -262,26 +282,30 @@ where
     }
 
     /// Asks the gate for everything that can be sent now, and encodes what it permits.
-    pub(super) fn deliver(&mut self) {
+    fn deliver(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         let now = self.now;
         while self.writer.output.len() < HIGH {
             if self.resend(now) {
                 continue;
             }
-            if self.session.outgoing.must_resend() {
-                return;
+            if self.session.outgoing.must_resend() || !self.are_numbered(cx)? {
+                return Ok(());
             }
             let stored = self.backlog.fill(&self.broker.router.retained, now);
             if !stored && self.ready.is_empty() {
                 self.seat.outbox.take(&mut self.ready, BATCH);
             }
             let next = if stored { self.backlog.front() } else { self.ready.front() };
-            let Some(candidate) = next else { return };
+            let Some(candidate) = next else { return Ok(()) };
             if candidate.qos != QoS::AtMostOnce && !self.session.outgoing.has_room() {
-                return;
+                return Ok(());
+            }
+            if candidate.needs_number() {
+                self.number();
+                continue;
             }
             let next = if stored { self.backlog.pop() } else { self.ready.pop_front() };
-            let Some(candidate) = next else { return };
+            let Some(candidate) = next else { return Ok(()) };
             if candidate.message.expired(now) {
                 self.lose(&candidate, Dropped::Expired);
                 continue;
@@ -298,6 +322,38 @@ where
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Promises packet identifiers to QoS 2 messages of a session that is kept: only if they are known after a restart can
+    /// a message be sent again as the same, so that its client does not take it for another [MQTT-4.3.3-2].
+    fn number(&mut self) {
+        let room = self.session.outgoing.room();
+        let client = &self.seat.outbox.client_id;
+        for candidate in self.ready.iter_mut().take(room).filter(|candidate| candidate.needs_number()) {
+            candidate.packet_id = self.session.outgoing.next_id();
+            let (seq, id) = (candidate.seq, candidate.packet_id);
+            self.broker.router.journal.record(Change::Numbered { client, seq, id });
+        }
+        self.numbered = Some(self.broker.router.journal.commit());
+    }
+
+    /// Whether the identifiers that were promised are durable, so that they can be used.
+    fn are_numbered(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        let Some(ticket) = &mut self.numbered else { return Ok(true) };
+        match ticket.poll(cx) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => {
+                tracing::error!(%error, "messages of QoS 2 cannot be delivered");
+                return Err(End::Fault(
+                    ReasonCode::QuotaExceeded,
+                    "the state of the session could not be stored",
+                ));
+            }
+        }
+        self.numbered = None;
+        Ok(true)
     }
 
     /// Sends one thing again that an earlier connection left open; whether there was one.
@@ -327,7 +383,7 @@ where
     /// Counts a message that will not reach the client.
     fn lose(&self, candidate: &Candidate, reason: Dropped) {
         self.broker.counters.drop_one(reason);
-        self.settle(&candidate.message);
+        self.settle(candidate);
     }
 
     /// Keep alive and the patience with subscribers that are behind.
@@ -360,5 +416,17 @@ where
             }
         }
         Ok(())
+    }
+}
+
+/// The refusal in place of an acknowledgement that may not be given; `None` if it cannot be told.
+fn refused(acknowledgement: &[u8], version: Version, reason: ReasonCode) -> Option<Packet<'static>> {
+    if version != Version::V5 {
+        return None;
+    }
+    match codec::decode(acknowledgement, Some(version), usize::MAX) {
+        Ok(Some((Packet::PubAck(ack), _))) => Some(Packet::PubAck(Ack::new(ack.packet_id, reason))),
+        Ok(Some((Packet::PubRec(ack), _))) => Some(Packet::PubRec(Ack::new(ack.packet_id, reason))),
+        _ => None,
     }
 }

@@ -49,7 +49,8 @@ impl Writer {
         };
         if promised {
             let size = candidate.size();
-            let (id, candidate) = outgoing.send(candidate.qos, candidate, size);
+            let id = (candidate.packet_id != 0).then_some(candidate.packet_id);
+            let (id, candidate) = outgoing.send(candidate.qos, candidate, size, id);
             head.packet_id = Some(id);
             self.publish(&head, &candidate.message);
         } else {

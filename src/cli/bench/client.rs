@@ -77,36 +77,38 @@ impl Client {
         Ok(client)
     }
 
-    /// Subscribes to one filter.
+    /// Subscribes to all of `filters` with one packet.
     ///
     /// # Errors
-    /// If it is refused or not answered in time.
-    pub async fn subscribe(&mut self, filter: &str, qos: QoS) -> anyhow::Result<()> {
+    /// If one is refused or there is no answer in time.
+    pub async fn subscribe(&mut self, filters: &[String], qos: QoS) -> anyhow::Result<()> {
         let options = SubscriptionOptions { qos, ..Default::default() };
         let subscribe = Packet::Subscribe(Subscribe {
             packet_id: 1,
-            filters: vec![SubscribeFilter { filter, options }],
+            filters: filters.iter().map(|filter| SubscribeFilter { filter, options }).collect(),
             properties: Default::default(),
         });
-        let reason = self
+        let reasons = self
             .ask(&subscribe, |answer| match answer {
-                Packet::SubAck(suback) => suback.reasons.first().copied(),
+                Packet::SubAck(suback) => Some(suback.reasons),
                 _ => None,
             })
             .await
             .context("no SUBACK")?;
+        if reasons.len() != filters.len() {
+            bail!("the broker answers {} subscriptions with {} codes", filters.len(), reasons.len());
+        }
+        let refused = filters.iter().zip(reasons).find(|(_, reason)| reason.is_failure());
+        let Some((filter, reason)) = refused else { return Ok(()) };
         // Version 3 has one code for every refusal, which is most often one of rights.
         if matches!(reason, ReasonCode::NotAuthorized | ReasonCode::UnspecifiedError) {
-            let topic = filter.rsplit_once('/').map_or(filter, |(topic, _)| topic);
+            let topic = filter.rsplit_once('/').map_or(filter.as_str(), |(topic, _)| topic);
             bail!(
                 "the broker refuses the subscription to `{filter}`: {}; does the user have rights on {topic}/#?",
                 reason.text()
             );
         }
-        if reason.is_failure() {
-            bail!("the broker refuses the subscription to `{filter}`: {}", reason.text());
-        }
-        Ok(())
+        bail!("the broker refuses the subscription to `{filter}`: {}", reason.text());
     }
 
     /// Sends a packet and reads up to its answer; what comes before that is passed over.

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, Target};
+use super::others;
 use super::pace::Pacemaker;
 use super::process::Usage;
 use super::publisher::{Published, Publisher, Schedule};
@@ -54,6 +55,8 @@ pub struct Load {
     pub rate: Option<u64>,
     pub window: u16,
     pub topic: String,
+    /// Of clients that receive nothing.
+    pub other_subscriptions: u64,
     pub grace: Duration,
     pub pids: Vec<u32>,
 }
@@ -79,6 +82,8 @@ impl Load {
     /// If a client cannot connect or subscribe, or loses its connection.
     pub async fn run(self) -> anyhow::Result<Report> {
         let id = getrandom::u32().context("no random numbers")?;
+        // Held until everything was measured.
+        let _others = others::connect(&self.target, id, &self.topic, self.other_subscriptions).await?;
         let mut subscribers = Vec::new();
         for number in 0..self.subscribers {
             let mut client = Client::connect(&self.target, &format!("bench-{id:08x}-s{number}"))
@@ -86,7 +91,7 @@ impl Load {
                 .context("a subscriber")?;
             let topic = &self.topic;
             let filter = if self.each { format!("{topic}/{number}") } else { format!("{topic}/+") };
-            client.subscribe(&filter, self.qos).await?;
+            client.subscribe(&[filter], self.qos).await?;
             subscribers.push(client);
         }
         let mut publishers = Vec::new();

@@ -8,6 +8,7 @@
 mod client;
 mod connects;
 mod load;
+mod others;
 mod pace;
 mod process;
 mod publisher;
@@ -66,6 +67,9 @@ pub struct BenchArgs {
     /// Subscriber N receives only from publisher N
     #[arg(long)]
     each: bool,
+    /// Subscriptions of further clients that match nothing that is published, at most 1000 each
+    #[arg(long, default_value_t = 0, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(..=10_000_000))]
+    other_subscriptions: u64,
     /// Clients of `connect`
     #[arg(long, default_value_t = 1000, value_parser = number())]
     clients: u64,
@@ -208,6 +212,7 @@ impl BenchArgs {
             rate: self.rate.or((self.scenario == Scenario::Latency).then_some(1000)),
             window: self.window,
             topic: self.topic,
+            other_subscriptions: self.other_subscriptions,
             grace: self.grace,
             pids: self.pids,
         })

@@ -1,10 +1,14 @@
-//! Packets over one TCP connection, and its keep alive.
+//! Packets over one connection, TCP or TLS, and its keep alive.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_util::io::poll_read_buf;
 
 use super::{ClientError, FAREWELL, Message, Options, Outcome};
 use crate::mqtt::codec::{decode, encode};
@@ -32,12 +36,19 @@ pub struct Accepted {
     pub retain_available: bool,
 }
 
-/// A TCP connection that speaks MQTT.
+/// Bytes both ways.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// A connection that speaks MQTT.
 pub struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     version: Version,
     incoming: Vec<u8>,
     outgoing: Vec<u8>,
+    /// Whether the stream holds nothing back of what it was given.
+    flushed: bool,
     /// `None`: off.
     keep_alive: Option<Duration>,
     last_sent: Instant,
@@ -53,11 +64,20 @@ impl Connection {
             |source| ClientError::Unreachable { host: options.host.clone(), port: options.port, source };
         let stream = TcpStream::connect((options.host.as_str(), options.port)).await.map_err(unreachable)?;
         stream.set_nodelay(true)?;
+        let stream: Box<dyn Stream> = match &options.tls {
+            None => Box::new(stream),
+            Some(tls) => {
+                let refused =
+                    |source| ClientError::Tls { host: options.host.clone(), port: options.port, source };
+                Box::new(tls.connect(&options.host, stream).await.map_err(refused)?)
+            }
+        };
         let mut connection = Connection {
             stream,
             version: options.version,
             incoming: Vec::new(),
             outgoing: Vec::new(),
+            flushed: true,
             keep_alive: None,
             last_sent: Instant::now(),
             pinged: None,
@@ -99,7 +119,7 @@ impl Connection {
 
     /// Waits until everything queued is handed to the system.
     pub async fn flush(&mut self) -> Result<(), ClientError> {
-        while !self.outgoing.is_empty() {
+        while !self.outgoing.is_empty() || !self.flushed {
             self.exchange().await?;
         }
         Ok(())
@@ -167,17 +187,33 @@ impl Connection {
     /// Waits until some bytes have come or gone. Reading goes on while writing, so that two peers with full
     /// buffers do not wait for each other.
     async fn exchange(&mut self) -> Result<(), ClientError> {
-        let (mut reader, mut writer) = self.stream.split();
+        poll_fn(|cx| self.poll_exchange(cx)).await
+    }
+
+    fn poll_exchange(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientError>> {
+        let mut stream = Pin::new(&mut self.stream);
+        let mut moved = false;
+        if !self.outgoing.is_empty()
+            && let Poll::Ready(written) = stream.as_mut().poll_write(cx, &self.outgoing)
+        {
+            self.outgoing.drain(..written?);
+            self.flushed = false;
+            moved = true;
+        }
+        if !self.flushed
+            && let Poll::Ready(flushed) = stream.as_mut().poll_flush(cx)
+        {
+            flushed?;
+            self.flushed = true;
+            moved = true;
+        }
         self.incoming.reserve(8 * 1024);
-        tokio::select! {
-            read = reader.read_buf(&mut self.incoming) => match read? {
-                0 => Err(ClientError::Closed),
-                _ => Ok(()),
-            },
-            written = writer.write(&self.outgoing), if !self.outgoing.is_empty() => {
-                self.outgoing.drain(..written?);
-                Ok(())
-            }
+        match poll_read_buf(stream, cx, &mut self.incoming) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(ClientError::Closed)),
+            Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+            Poll::Pending if moved => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
         }
     }
 }

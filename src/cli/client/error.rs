@@ -16,6 +16,16 @@ pub enum ClientError {
         /// The system's words.
         source: std::io::Error,
     },
+    /// No TLS: the server's certificate is not what it should be, or the server did not like ours.
+    #[error("no TLS connection to {host}:{port}")]
+    Tls {
+        /// Host as it was given.
+        host: String,
+        /// TCP port.
+        port: u16,
+        /// What was wrong.
+        source: std::io::Error,
+    },
     /// The server said no in its CONNACK.
     #[error("the server refused the connection: {0}")]
     Refused(Outcome),

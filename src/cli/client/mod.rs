@@ -9,6 +9,7 @@ mod error;
 mod options;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::collections::{HashSet, VecDeque};
 use std::future::Future;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::tls::{ClientTls, TlsArgs};
 use crate::cli::context::BadUsage;
 use crate::mqtt::{Connect, Login, Properties, Property, QoS, Version, Will, valid_topic_name};
 
@@ -31,6 +32,8 @@ pub struct Options {
     pub password: Option<Secret>,
     /// What the server publishes when the connection is lost.
     pub will: Option<WillOptions>,
+    /// Encryption.
+    pub tls: Option<ClientTls>,
     /// How long an answer of the server is awaited.
     pub timeout: Duration,
 }
@@ -49,6 +52,7 @@ impl Options {
             username: None,
             password: None,
             will: None,
+            tls: None,
             timeout: Duration::from_secs(30),
         }
     }
@@ -123,9 +127,9 @@ pub struct ConnectionArgs {
     /// Server to connect to
     #[arg(short = 'h', long, default_value = "localhost")]
     host: String,
-    /// TCP port
-    #[arg(short, long, default_value_t = 1883)]
-    port: u16,
+    /// TCP port [default: 1883; with TLS 8883]
+    #[arg(short, long)]
+    port: Option<u16>,
     /// User name
     #[arg(short, long, value_name = "NAME")]
     username: Option<String>,
@@ -164,6 +168,8 @@ pub struct ConnectionArgs {
     /// Publish the will retained
     #[arg(long, requires = "will_topic")]
     will_retain: bool,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 impl ConnectionArgs {
@@ -191,11 +197,12 @@ impl ConnectionArgs {
             Some(id) => id,
             None => format!("latchgate-{purpose}-{:08x}", getrandom::u32().context("no random numbers")?),
         };
+        let tls = self.tls.read()?;
         let (qos, retain) = (self.will_qos, self.will_retain);
         let payload = self.will_payload.into_bytes();
         Ok(Options {
             host: self.host,
-            port: self.port,
+            port: self.port.unwrap_or(if tls.is_some() { 8883 } else { 1883 }),
             version: self.protocol_version,
             client_id,
             keep_alive: self.keepalive,
@@ -208,6 +215,7 @@ impl ConnectionArgs {
             username: self.username,
             password,
             will: self.will_topic.map(|topic| WillOptions { topic, payload, qos, retain }),
+            tls,
             timeout: Duration::from_secs(30),
         })
     }

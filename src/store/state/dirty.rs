@@ -1,0 +1,146 @@
+//! What has changed since the file was last written. A change that undoes an earlier one takes it back, so that
+//! a message that was delivered at once is never written.
+
+use std::sync::Arc;
+
+use ahash::AHashMap;
+
+use crate::broker::{Message, Subscription, Will};
+use crate::mqtt::{QoS, TopicFilter};
+use crate::policy::Identity;
+
+/// Number of a session in the file. A session that begins anew has a new one.
+pub(super) type SessionId = i64;
+
+/// A row of `session`.
+#[derive(Clone, Debug)]
+pub(super) struct SessionRow {
+    pub owner: Arc<Identity>,
+    pub expiry: u32,
+    /// When its client left; `None` while it is connected.
+    pub gone: Option<i64>,
+    pub will: Option<Will>,
+}
+
+/// A row of `delivery`.
+#[derive(Clone, Debug)]
+pub(super) struct DeliveryRow {
+    pub message: Option<u64>,
+    pub qos: QoS,
+    pub retain: bool,
+    pub packet_id: u16,
+    pub identifiers: Vec<u32>,
+    pub share: Option<(Arc<str>, TopicFilter)>,
+}
+
+/// What is to be done to a row of `delivery`, or of `message`.
+#[derive(Clone, Debug)]
+pub(super) enum Edit<R> {
+    /// A row that is not in the file.
+    Insert(R),
+    /// A QoS 2 delivery got its packet identifier, or lost its message.
+    Number { packet_id: u16, released: bool },
+    /// A row that is in the file.
+    Delete,
+}
+
+impl<R> Edit<R> {
+    /// Both, one after the other; `None` if nothing is left to do.
+    fn then(self, later: Self, renumber: impl FnOnce(&mut R, u16, bool)) -> Option<Self> {
+        match (self, later) {
+            (Edit::Insert(_), Edit::Delete) => None,
+            (Edit::Insert(mut row), Edit::Number { packet_id, released }) => {
+                renumber(&mut row, packet_id, released);
+                Some(Edit::Insert(row))
+            }
+            (_, later) => Some(later),
+        }
+    }
+}
+
+/// Changed rows by their keys.
+#[derive(Debug, Default)]
+pub(super) struct Dirty {
+    /// Sessions that are gone with all their rows. They come first.
+    pub ended: Vec<SessionId>,
+    pub messages: AHashMap<u64, Edit<Arc<Message>>>,
+    pub retained: AHashMap<Arc<str>, Option<u64>>,
+    pub sessions: AHashMap<SessionId, SessionRow>,
+    pub subscriptions: AHashMap<(SessionId, Arc<str>), Option<Subscription>>,
+    pub deliveries: AHashMap<(SessionId, u64), Edit<DeliveryRow>>,
+    /// Whether the identifier is in use.
+    pub received: AHashMap<(SessionId, u16), bool>,
+}
+
+impl Dirty {
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Rows that are to be changed.
+    pub fn len(&self) -> usize {
+        self.ended.len()
+            + self.messages.len()
+            + self.retained.len()
+            + self.sessions.len()
+            + self.subscriptions.len()
+            + self.deliveries.len()
+            + self.received.len()
+    }
+
+    pub fn message(&mut self, id: u64, edit: Edit<Arc<Message>>) {
+        follow(&mut self.messages, id, edit, |_, _, _| {});
+    }
+
+    pub fn delivery(&mut self, key: (SessionId, u64), edit: Edit<DeliveryRow>) {
+        follow(&mut self.deliveries, key, edit, |row, packet_id, released| {
+            row.packet_id = packet_id;
+            if released {
+                row.message = None;
+            }
+        });
+    }
+
+    /// Takes a session out with all that was to be written of it.
+    pub fn end(&mut self, session: SessionId) {
+        self.sessions.remove(&session);
+        self.subscriptions.retain(|(of, _), _| *of != session);
+        self.deliveries.retain(|(of, _), _| *of != session);
+        self.received.retain(|(of, _), _| *of != session);
+        self.ended.push(session);
+    }
+
+    /// Adds what happened after this. A write that failed is tried again so.
+    pub fn extend(&mut self, later: Dirty) {
+        for session in later.ended {
+            self.end(session);
+        }
+        for (id, edit) in later.messages {
+            self.message(id, edit);
+        }
+        self.retained.extend(later.retained);
+        self.sessions.extend(later.sessions);
+        self.subscriptions.extend(later.subscriptions);
+        for (key, edit) in later.deliveries {
+            self.delivery(key, edit);
+        }
+        self.received.extend(later.received);
+    }
+}
+
+fn follow<K, R>(
+    map: &mut AHashMap<K, Edit<R>>,
+    key: K,
+    later: Edit<R>,
+    renumber: impl FnOnce(&mut R, u16, bool),
+) where
+    K: std::hash::Hash + Eq,
+{
+    let edit = match map.remove(&key) {
+        Some(earlier) => earlier.then(later, renumber),
+        None => Some(later),
+    };
+    if let Some(edit) = edit {
+        map.insert(key, edit);
+    }
+}

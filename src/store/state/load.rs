@@ -1,0 +1,242 @@
+//! Reading everything at the start. Rows that make no sense are left out and counted.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use ahash::AHashMap;
+use rusqlite::{Row, Transaction};
+
+use crate::broker::{Saved, SavedDelivery, SavedMessage, SavedSession, Subscription, Will};
+use crate::mqtt::{QoS, RetainHandling, SubscriptionOptions, TopicFilter};
+use crate::policy::Identity;
+
+use super::dirty::{Edit, SessionId, SessionRow};
+use super::image::{Image, now};
+use super::write::instant;
+
+/// What was kept, what is known of it, and how many rows were left out.
+pub(super) fn load(transaction: &Transaction) -> rusqlite::Result<(Saved, Image, usize)> {
+    let mut loading = Loading::default();
+    loading.messages(transaction)?;
+    loading.retained(transaction)?;
+    loading.sessions(transaction)?;
+    loading.subscriptions(transaction)?;
+    loading.deliveries(transaction)?;
+    loading.received(transaction)?;
+    let Loading { saved, mut image, at, left_out, .. } = loading;
+    // What nothing needs is taken out with the next write.
+    for id in at.into_keys().filter(|id| !image.needs(*id)).collect::<Vec<_>>() {
+        image.dirty.message(id, Edit::Delete);
+    }
+    Ok((saved, image, left_out))
+}
+
+#[derive(Default)]
+struct Loading {
+    saved: Saved,
+    image: Image,
+    /// Where a message is in `saved`, by its number.
+    at: AHashMap<u64, usize>,
+    /// Where a session is in `saved`, by its number.
+    sessions: AHashMap<SessionId, usize>,
+    left_out: usize,
+}
+
+impl Loading {
+    /// Calls `take` for each row of a query; a row that it cannot use, or that has values of other types, is left out.
+    fn each(
+        &mut self,
+        transaction: &Transaction,
+        sql: &str,
+        mut take: impl FnMut(&mut Self, &Row) -> rusqlite::Result<Option<()>>,
+    ) -> rusqlite::Result<()> {
+        let mut statement = transaction.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            match take(self, row) {
+                Ok(Some(())) => {}
+                Ok(None) => self.left_out += 1,
+                Err(error @ rusqlite::Error::SqliteFailure(..)) => return Err(error),
+                Err(_) => self.left_out += 1,
+            }
+        }
+        Ok(())
+    }
+
+    fn messages(&mut self, transaction: &Transaction) -> rusqlite::Result<()> {
+        // Devices publish again and again: most authors are the same.
+        let mut authors: AHashMap<(Arc<str>, Arc<str>), Arc<Identity>> = AHashMap::default();
+        let sql =
+            "SELECT id, topic, payload, properties, qos, retain, expires, client, user, listener, credential
+            FROM message ORDER BY id";
+        self.each(transaction, sql, |this, row| {
+            let row_id: u64 = row.get(0)?;
+            let author = identity(row, 7)?;
+            let Some(qos) = QoS::from_bits(row.get(4)?) else { return Ok(None) };
+            let name = (author.client_id.clone(), author.user.clone());
+            let author = match authors.get(&name) {
+                Some(known) if **known == author => known.clone(),
+                _ => {
+                    let author = Arc::new(author);
+                    authors.insert(name, author.clone());
+                    author
+                }
+            };
+            this.saved.messages.push(SavedMessage {
+                row: row_id,
+                topic: text(row, 1)?,
+                payload: row.get::<_, Vec<u8>>(2)?.into(),
+                properties: row.get::<_, Vec<u8>>(3)?.into(),
+                qos,
+                retain: row.get(5)?,
+                expires: row.get::<_, Option<i64>>(6)?.map(instant),
+                author,
+            });
+            this.at.insert(row_id, this.saved.messages.len() - 1);
+            this.image.know_message(row_id);
+            Ok(Some(()))
+        })
+    }
+
+    fn retained(&mut self, transaction: &Transaction) -> rusqlite::Result<()> {
+        self.each(transaction, "SELECT topic, message FROM retained", |this, row| {
+            let id: u64 = row.get(1)?;
+            let Some(&at) = this.at.get(&id) else { return Ok(None) };
+            this.saved.retained.push(at);
+            this.image.know_retained(text(row, 0)?, id);
+            Ok(Some(()))
+        })
+    }
+
+    fn sessions(&mut self, transaction: &Transaction) -> rusqlite::Result<()> {
+        let sql = "SELECT client, user, listener, credential, id, expiry, gone,
+            will_topic, will_payload, will_properties, will_qos, will_retain, will_expiry, will_delay FROM session";
+        let now = now();
+        self.each(transaction, sql, |this, row| {
+            let owner = Arc::new(identity(row, 0)?);
+            let id: SessionId = row.get(4)?;
+            let session = SessionRow { owner, expiry: row.get(5)?, gone: row.get(6)?, will: will(row)? };
+            let since =
+                |gone: i64| Duration::from_millis(u64::try_from(now.saturating_sub(gone)).unwrap_or(0));
+            this.saved.sessions.push(SavedSession {
+                owner: session.owner.clone(),
+                expiry: session.expiry,
+                gone: session.gone.map(since),
+                will: session.will.clone(),
+                subscriptions: Vec::new(),
+                incoming: Vec::new(),
+                deliveries: Vec::new(),
+            });
+            this.sessions.insert(id, this.saved.sessions.len() - 1);
+            this.image.know_session(session.owner.client_id.clone(), id, session);
+            Ok(Some(()))
+        })
+    }
+
+    fn session(&mut self, row: &Row) -> rusqlite::Result<Option<&mut SavedSession>> {
+        let at = self.sessions.get(&row.get(0)?).copied();
+        Ok(at.and_then(|at| self.saved.sessions.get_mut(at)))
+    }
+
+    fn subscriptions(&mut self, transaction: &Transaction) -> rusqlite::Result<()> {
+        let sql = "SELECT session, filter, options, identifier FROM subscription";
+        self.each(transaction, sql, |this, row| {
+            let filter = text(row, 1)?;
+            let Ok((group, parsed)) = TopicFilter::parse_subscription(&filter) else { return Ok(None) };
+            let Some(options) = options(row.get(2)?) else { return Ok(None) };
+            let group = group.map(Arc::from);
+            let subscription = Subscription { filter: parsed, group, options, identifier: row.get(3)? };
+            let Some(session) = this.session(row)? else { return Ok(None) };
+            session.subscriptions.push((filter.clone(), subscription));
+            Ok(Some(()))
+        })
+    }
+
+    fn deliveries(&mut self, transaction: &Transaction) -> rusqlite::Result<()> {
+        let sql =
+            "SELECT session, seq, message, qos, retain, packet_id, identifiers, share_name, share_filter
+            FROM delivery ORDER BY session, seq";
+        self.each(transaction, sql, |this, row| {
+            let (seq, packet_id): (u64, u16) = (row.get(1)?, row.get(5)?);
+            let id: Option<u64> = row.get(2)?;
+            let message = id.map(|id| this.at.get(&id).copied());
+            let (Some(qos), false) = (QoS::from_bits(row.get(3)?), message == Some(None)) else {
+                return Ok(None);
+            };
+            if message.is_none() && packet_id == 0 {
+                return Ok(None);
+            }
+            let identifiers: String = row.get(6)?;
+            let share = match (row.get::<_, Option<String>>(7)?, row.get::<_, Option<String>>(8)?) {
+                (Some(name), Some(filter)) => {
+                    TopicFilter::new(&filter).ok().map(|filter| (name.into(), filter))
+                }
+                _ => None,
+            };
+            let delivery = SavedDelivery {
+                seq,
+                packet_id,
+                message: message.flatten(),
+                qos,
+                retain: row.get(4)?,
+                identifiers: identifiers.split(' ').filter_map(|word| word.parse().ok()).collect(),
+                share,
+            };
+            let Some(session) = this.session(row)? else { return Ok(None) };
+            session.deliveries.push(delivery);
+            let client = session.owner.client_id.clone();
+            this.image.know_delivery(&client, seq, id, packet_id);
+            Ok(Some(()))
+        })
+    }
+
+    fn received(&mut self, transaction: &Transaction) -> rusqlite::Result<()> {
+        self.each(transaction, "SELECT session, packet_id FROM received", |this, row| {
+            let packet_id: u16 = row.get(1)?;
+            Ok(this.session(row)?.map(|session| session.incoming.push(packet_id)))
+        })
+    }
+}
+
+fn text(row: &Row, column: usize) -> rusqlite::Result<Arc<str>> {
+    Ok(row.get::<_, String>(column)?.into())
+}
+
+/// Client identifier, user, listener and credential, from `first` on. The address is not kept.
+fn identity(row: &Row, first: usize) -> rusqlite::Result<Identity> {
+    Ok(Identity {
+        client_id: text(row, first)?,
+        user: text(row, first + 1)?,
+        address: SocketAddr::from(([0, 0, 0, 0], 0)),
+        listener: text(row, first + 2)?,
+        credential: row.get(first + 3)?,
+        certificate: None,
+    })
+}
+
+fn will(row: &Row) -> rusqlite::Result<Option<Will>> {
+    let Some(topic) = row.get::<_, Option<String>>(7)? else { return Ok(None) };
+    let Some(qos) = QoS::from_bits(row.get(10)?) else { return Ok(None) };
+    Ok(Some(Will {
+        topic: topic.into(),
+        payload: row.get::<_, Vec<u8>>(8)?.into(),
+        properties: row.get::<_, Vec<u8>>(9)?.into(),
+        qos,
+        retain: row.get(11)?,
+        expiry: row.get(12)?,
+        delay: row.get(13)?,
+    }))
+}
+
+fn options(byte: u8) -> Option<SubscriptionOptions> {
+    Some(SubscriptionOptions {
+        qos: QoS::from_bits(byte & 3)?,
+        no_local: byte & 4 != 0,
+        retain_as_published: byte & 8 != 0,
+        retain_handling: match byte >> 4 {
+            0 => RetainHandling::Always,
+            1 => RetainHandling::IfNew,
+            2 => RetainHandling::Never,
+            _ => return None,
+        },
+    })
+}

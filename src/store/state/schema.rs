@@ -1,0 +1,64 @@
+//! The schema of `state.db`, step by step. A step that was released is never changed.
+//!
+//! Times are milliseconds since 1970. A delivery without message waits for PUBCOMP. `options` is laid out as in
+//! SUBSCRIBE (MQTT 5 section 3.8.3.1).
+
+pub(super) const MIGRATIONS: &[&str] = &["
+CREATE TABLE message (
+    id         INTEGER PRIMARY KEY,
+    topic      TEXT    NOT NULL,
+    payload    BLOB    NOT NULL,
+    properties BLOB    NOT NULL,
+    qos        INTEGER NOT NULL,
+    retain     INTEGER NOT NULL,
+    expires    INTEGER,
+    client     TEXT    NOT NULL,
+    user       TEXT    NOT NULL,
+    listener   TEXT    NOT NULL,
+    credential INTEGER
+);
+CREATE TABLE retained (
+    topic   TEXT    NOT NULL PRIMARY KEY,
+    message INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE session (
+    id              INTEGER PRIMARY KEY,
+    client          TEXT    NOT NULL UNIQUE,
+    user            TEXT    NOT NULL,
+    listener        TEXT    NOT NULL,
+    credential      INTEGER,
+    expiry          INTEGER NOT NULL,
+    gone            INTEGER,
+    will_topic      TEXT,
+    will_payload    BLOB,
+    will_properties BLOB,
+    will_qos        INTEGER,
+    will_retain     INTEGER,
+    will_expiry     INTEGER,
+    will_delay      INTEGER
+);
+CREATE TABLE subscription (
+    session    INTEGER NOT NULL,
+    filter     TEXT    NOT NULL,
+    options    INTEGER NOT NULL,
+    identifier INTEGER,
+    PRIMARY KEY (session, filter)
+) WITHOUT ROWID;
+CREATE TABLE delivery (
+    session      INTEGER NOT NULL,
+    seq          INTEGER NOT NULL,
+    message      INTEGER,
+    qos          INTEGER NOT NULL,
+    retain       INTEGER NOT NULL,
+    packet_id    INTEGER NOT NULL,
+    identifiers  TEXT    NOT NULL,
+    share_name   TEXT,
+    share_filter TEXT,
+    PRIMARY KEY (session, seq)
+) WITHOUT ROWID;
+CREATE TABLE received (
+    session   INTEGER NOT NULL,
+    packet_id INTEGER NOT NULL,
+    PRIMARY KEY (session, packet_id)
+) WITHOUT ROWID;
+"];

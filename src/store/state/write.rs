@@ -1,0 +1,192 @@
+//! Changed rows, written in one transaction.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::{Transaction, params};
+
+use crate::broker::{Message, Subscription};
+use crate::mqtt::SubscriptionOptions;
+
+use super::dirty::{DeliveryRow, Dirty, Edit, SessionId, SessionRow};
+use super::image::now;
+
+/// Writes everything, or nothing: the caller commits.
+pub(super) fn write(transaction: &Transaction, dirty: &Dirty) -> rusqlite::Result<()> {
+    for session in &dirty.ended {
+        for table in ["subscription", "delivery", "received"] {
+            let sql = format!("DELETE FROM {table} WHERE session = ?1");
+            transaction.prepare_cached(&sql)?.execute([session])?;
+        }
+        transaction.prepare_cached("DELETE FROM session WHERE id = ?1")?.execute([session])?;
+    }
+    for (id, edit) in &dirty.messages {
+        match edit {
+            Edit::Insert(message) => write_message(transaction, *id, message)?,
+            Edit::Delete | Edit::Number { .. } => {
+                transaction.prepare_cached("DELETE FROM message WHERE id = ?1")?.execute([id])?;
+            }
+        }
+    }
+    for (topic, message) in &dirty.retained {
+        match message {
+            Some(message) => transaction
+                .prepare_cached("INSERT OR REPLACE INTO retained (topic, message) VALUES (?1, ?2)")?
+                .execute(params![&**topic, message])?,
+            None => {
+                transaction.prepare_cached("DELETE FROM retained WHERE topic = ?1")?.execute([&**topic])?
+            }
+        };
+    }
+    for (id, row) in &dirty.sessions {
+        write_session(transaction, *id, row)?;
+    }
+    for ((session, filter), subscription) in &dirty.subscriptions {
+        write_subscription(transaction, *session, filter, subscription.as_ref())?;
+    }
+    for ((session, seq), edit) in &dirty.deliveries {
+        write_delivery(transaction, *session, *seq, edit)?;
+    }
+    for ((session, packet_id), open) in &dirty.received {
+        let sql = match open {
+            true => "INSERT OR IGNORE INTO received (session, packet_id) VALUES (?1, ?2)",
+            false => "DELETE FROM received WHERE session = ?1 AND packet_id = ?2",
+        };
+        transaction.prepare_cached(sql)?.execute(params![session, packet_id])?;
+    }
+    Ok(())
+}
+
+fn write_message(transaction: &Transaction, id: u64, message: &Message) -> rusqlite::Result<()> {
+    let author = &message.author;
+    transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO message
+                (id, topic, payload, properties, qos, retain, expires, client, user, listener, credential)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            id,
+            &*message.topic,
+            &message.payload[..],
+            &message.properties[..],
+            message.qos as u8,
+            message.retain,
+            message.expires.map(moment),
+            &*author.client_id,
+            &*author.user,
+            &*author.listener,
+            author.credential,
+        ])?;
+    Ok(())
+}
+
+fn write_session(transaction: &Transaction, id: SessionId, row: &SessionRow) -> rusqlite::Result<()> {
+    let SessionRow { owner, expiry, gone, will } = row;
+    let will = will.as_ref();
+    transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO session
+                (id, client, user, listener, credential, expiry, gone,
+                 will_topic, will_payload, will_properties, will_qos, will_retain, will_expiry, will_delay)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        )?
+        .execute(params![
+            id,
+            &*owner.client_id,
+            &*owner.user,
+            &*owner.listener,
+            owner.credential,
+            expiry,
+            gone,
+            will.map(|will| &*will.topic),
+            will.map(|will| &*will.payload),
+            will.map(|will| &*will.properties),
+            will.map(|will| will.qos as u8),
+            will.map(|will| will.retain),
+            will.and_then(|will| will.expiry),
+            will.map(|will| will.delay),
+        ])?;
+    Ok(())
+}
+
+fn write_subscription(
+    transaction: &Transaction,
+    session: SessionId,
+    filter: &str,
+    subscription: Option<&Subscription>,
+) -> rusqlite::Result<()> {
+    let Some(Subscription { options, identifier, .. }) = subscription else {
+        let sql = "DELETE FROM subscription WHERE session = ?1 AND filter = ?2";
+        return transaction.prepare_cached(sql)?.execute(params![session, filter]).map(drop);
+    };
+    let sql =
+        "INSERT OR REPLACE INTO subscription (session, filter, options, identifier) VALUES (?1, ?2, ?3, ?4)";
+    transaction
+        .prepare_cached(sql)?
+        .execute(params![session, filter, options_byte(*options), identifier])
+        .map(drop)
+}
+
+fn write_delivery(
+    transaction: &Transaction,
+    session: SessionId,
+    seq: u64,
+    edit: &Edit<DeliveryRow>,
+) -> rusqlite::Result<()> {
+    match edit {
+        Edit::Insert(row) => {
+            let identifiers: Vec<String> = row.identifiers.iter().map(u32::to_string).collect();
+            let share = row.share.as_ref();
+            transaction
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO delivery
+                        (session, seq, message, qos, retain, packet_id, identifiers, share_name, share_filter)
+                        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                )?
+                .execute(params![
+                    session,
+                    seq,
+                    row.message,
+                    row.qos as u8,
+                    row.retain,
+                    row.packet_id,
+                    identifiers.join(" "),
+                    share.map(|(name, _)| &**name),
+                    share.map(|(_, filter)| filter.as_str()),
+                ])?;
+        }
+        Edit::Number { packet_id, released } => {
+            let sql = match released {
+                true => "UPDATE delivery SET packet_id = ?3, message = NULL WHERE session = ?1 AND seq = ?2",
+                false => "UPDATE delivery SET packet_id = ?3 WHERE session = ?1 AND seq = ?2",
+            };
+            transaction.prepare_cached(sql)?.execute(params![session, seq, packet_id])?;
+        }
+        Edit::Delete => {
+            let sql = "DELETE FROM delivery WHERE session = ?1 AND seq = ?2";
+            transaction.prepare_cached(sql)?.execute(params![session, seq])?;
+        }
+    }
+    Ok(())
+}
+
+/// Subscription options as SUBSCRIBE has them.
+fn options_byte(options: SubscriptionOptions) -> u8 {
+    options.qos as u8
+        | u8::from(options.no_local) << 2
+        | u8::from(options.retain_as_published) << 3
+        | (options.retain_handling as u8) << 4
+}
+
+/// A moment of this process as milliseconds since 1970.
+fn moment(at: Instant) -> i64 {
+    let left = at.saturating_duration_since(Instant::now());
+    now().saturating_add(i64::try_from(left.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The same backwards; what is over is over now.
+pub(super) fn instant(moment: i64) -> Instant {
+    let left = u64::try_from(moment.saturating_sub(now())).unwrap_or(0);
+    // A file may say anything: a hundred years are for ever.
+    Instant::now() + Duration::from_millis(left.min(100 * 365 * 86_400_000))
+}

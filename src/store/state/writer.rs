@@ -1,0 +1,254 @@
+//! The thread that writes, and what it shares with those who record changes and wait.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::watch;
+
+use crate::broker::{Change, Written};
+use crate::store::StoreError;
+use crate::store::database::Database;
+
+use super::{dirty::Dirty, fail, image::Image, write::write};
+
+/// How long what nobody waits for may stay unwritten.
+const LAZY: Duration = Duration::from_secs(1);
+/// How long after a failure the next attempt is made.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often a failure that goes on is logged.
+const REMIND: Duration = Duration::from_secs(60);
+/// Bytes of the write-ahead log from which on it is taken over into the database.
+const CHECKPOINT: u64 = 4 << 20;
+
+pub(super) struct Shared {
+    gathered: Mutex<Gathered>,
+    wake: Condvar,
+    pub progress: watch::Sender<Progress>,
+    pub writable: AtomicBool,
+    commits: AtomicU64,
+    bytes: AtomicU64,
+    /// Microseconds that the commits took.
+    took: AtomicU64,
+}
+
+struct Gathered {
+    image: Image,
+    /// Changes that were written, or are being written.
+    taken: u64,
+    /// Whether somebody waits.
+    wanted: bool,
+    /// Since when something is unwritten.
+    since: Option<Instant>,
+    stop: bool,
+}
+
+/// How many changes are durable, and how many were when a write failed last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress {
+    pub durable: u64,
+    failed: u64,
+    pub error: String,
+}
+
+impl Progress {
+    /// Whether it is known what became of the first `target` changes.
+    pub fn is_past(&self, target: u64) -> bool {
+        self.durable >= target || self.failed >= target
+    }
+}
+
+impl Shared {
+    pub fn new(image: Image) -> Self {
+        let since = (!image.dirty.is_empty()).then(Instant::now);
+        Shared {
+            gathered: Mutex::new(Gathered { image, taken: 0, wanted: false, since, stop: false }),
+            wake: Condvar::new(),
+            progress: watch::Sender::default(),
+            writable: AtomicBool::new(true),
+            commits: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            took: AtomicU64::new(0),
+        }
+    }
+
+    pub fn record(&self, change: Change<'_>) {
+        let mut gathered = self.gathered.lock();
+        gathered.image.record(change);
+        if gathered.since.is_none() && !gathered.image.dirty.is_empty() {
+            gathered.since = Some(Instant::now());
+            // It begins to watch the clock.
+            self.wake.notify_one();
+        }
+    }
+
+    /// Has everything recorded so far written; the count to wait for, `None` if it is durable already.
+    pub fn want(&self) -> Option<u64> {
+        let mut gathered = self.gathered.lock();
+        let written = gathered.image.dirty.is_empty();
+        let target = if written { gathered.taken } else { gathered.image.recorded };
+        if self.progress.borrow().durable >= target {
+            return None;
+        }
+        if !written {
+            gathered.wanted = true;
+            self.wake.notify_one();
+        }
+        Some(target)
+    }
+
+    pub fn stop(&self) {
+        self.gathered.lock().stop = true;
+        self.wake.notify_one();
+    }
+
+    pub fn written(&self) -> Written {
+        Written {
+            commits: self.commits.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            took: Duration::from_micros(self.took.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+pub(super) struct Writer {
+    database: Database,
+    shared: Arc<Shared>,
+    log: PathBuf,
+    /// Bytes of the write-ahead log when it was looked at last.
+    logged: u64,
+    /// When a failure was logged last.
+    told: Option<Instant>,
+}
+
+impl Writer {
+    pub fn new(database: Database, shared: Arc<Shared>) -> Result<Self, StoreError> {
+        // Done by hand, so that what it writes is known.
+        let off = database.connection().pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()));
+        off.map_err(|error| database.failed(error))?;
+        let mut log = database.path().as_os_str().to_owned();
+        log.push("-wal");
+        Ok(Writer { database, shared, log: log.into(), logged: 0, told: None })
+    }
+
+    /// Writes whenever somebody waits, or something has waited for long, until it is stopped.
+    pub fn run(mut self) {
+        loop {
+            let (dirty, target, stop) = self.gather();
+            let outcome = if dirty.is_empty() { Ok(()) } else { self.commit(&dirty) };
+            let failed = outcome.is_err();
+            match outcome {
+                Ok(()) => self.succeed(target),
+                Err(error) => self.fail(dirty, target, &error),
+            }
+            if stop {
+                return;
+            }
+            if failed {
+                let until = Instant::now() + RETRY;
+                let mut gathered = self.shared.gathered.lock();
+                while !gathered.stop && !self.shared.wake.wait_until(&mut gathered, until).timed_out() {}
+            }
+        }
+    }
+
+    /// Waits for work, and takes it.
+    fn gather(&self) -> (Dirty, u64, bool) {
+        let mut gathered = self.shared.gathered.lock();
+        while !gathered.stop && !gathered.wanted {
+            let since = gathered.since;
+            match since {
+                None => self.shared.wake.wait(&mut gathered),
+                Some(since) => {
+                    if self.shared.wake.wait_until(&mut gathered, since + LAZY).timed_out() {
+                        break;
+                    }
+                }
+            }
+        }
+        gathered.wanted = false;
+        gathered.since = None;
+        gathered.taken = gathered.image.recorded;
+        (std::mem::take(&mut gathered.image.dirty), gathered.taken, gathered.stop)
+    }
+
+    fn commit(&mut self, dirty: &Dirty) -> Result<(), StoreError> {
+        let began = Instant::now();
+        self.database.write(|transaction| {
+            write(transaction, dirty).map_err(|error| self.database.failed(error))?;
+            fail::point("before-commit");
+            Ok(())
+        })?;
+        fail::point("after-commit");
+        let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.shared.took.fetch_add(took, Ordering::Relaxed);
+        self.shared.commits.fetch_add(1, Ordering::Relaxed);
+        self.count_log();
+        if self.logged >= CHECKPOINT
+            && let Err(error) = self.checkpoint()
+        {
+            // What was written is safe in the log; it is tried again after the next write.
+            tracing::warn!(%error, "the write-ahead log cannot be taken over yet");
+        }
+        Ok(())
+    }
+
+    fn count_log(&mut self) {
+        let length = std::fs::metadata(&self.log).map_or(0, |file| file.len());
+        self.shared.bytes.fetch_add(length.saturating_sub(self.logged), Ordering::Relaxed);
+        self.logged = length;
+    }
+
+    fn checkpoint(&mut self) -> Result<(), StoreError> {
+        let pages = self
+            .database
+            .connection()
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(2))
+            .map_err(|error| self.database.failed(error))?;
+        fail::point("after-checkpoint");
+        let written = u64::try_from(pages).unwrap_or(0).saturating_mul(PAGE).min(self.logged);
+        self.shared.bytes.fetch_add(written, Ordering::Relaxed);
+        self.logged = std::fs::metadata(&self.log).map_or(0, |file| file.len());
+        Ok(())
+    }
+
+    fn succeed(&mut self, target: u64) {
+        if !self.shared.writable.swap(true, Ordering::Relaxed) {
+            self.told = None;
+            tracing::info!("the state database can be written again");
+        }
+        self.shared.progress.send_modify(|progress| progress.durable = progress.durable.max(target));
+    }
+
+    /// Puts what could not be written back, and tells those who wait.
+    fn fail(&mut self, mut dirty: Dirty, target: u64, error: &StoreError) {
+        let rows = dirty.len();
+        {
+            let mut gathered = self.shared.gathered.lock();
+            dirty.extend(std::mem::take(&mut gathered.image.dirty));
+            gathered.image.dirty = dirty;
+            gathered.wanted = true;
+        }
+        self.shared.writable.store(false, Ordering::Relaxed);
+        if self.told.is_none_or(|told| told.elapsed() >= REMIND) {
+            self.told = Some(Instant::now());
+            tracing::error!(
+                %error, rows,
+                "the state cannot be written: messages of QoS 1 and 2 are refused until it can be"
+            );
+        }
+        self.shared.progress.send_modify(|progress| {
+            progress.failed = target;
+            progress.error = error.to_string();
+        });
+    }
+}
+
+/// Bytes of a page of the database.
+const PAGE: u64 = 4096;
