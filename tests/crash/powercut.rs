@@ -66,15 +66,23 @@ pub fn cut(directory: &Path, unsynced: &mut Unsynced) {
         let synced = fs::read(shadow.join("data").join(&key)).unwrap_or_default();
         let now = state.join(name);
         let same = fs::metadata(&now).is_ok_and(|about| key_of(&about) == key);
-        disk.push((name.clone(), match unsynced {
-            Unsynced::Torn(random) if same => torn(&synced, &fs::read(&now).expect("read the state"), random),
-            _ => synced,
-        }));
+        disk.push((
+            name.clone(),
+            match unsynced {
+                Unsynced::Torn(random) if same => {
+                    torn(&synced, &fs::read(&now).expect("read the state"), random)
+                }
+                _ => synced,
+            },
+        ));
     }
     if let Unsynced::Torn(random) = unsynced {
         for name in files(&state).iter().filter(|name| !names.contains(name)) {
             if random.one_in(2) {
-                disk.push((name.clone(), torn(&[], &fs::read(state.join(name)).expect("read the state"), random)));
+                disk.push((
+                    name.clone(),
+                    torn(&[], &fs::read(state.join(name)).expect("read the state"), random),
+                ));
             }
         }
     }

@@ -20,7 +20,10 @@ stories! {
 fn acknowledged_messages_wait_in_their_order(ending: Ending) {
     let world = World::start(ending);
     for version in VERSIONS {
-        world.leave_session(&Connect::new(version, &format!("away {version:?}")).keep_session(), &[("a/#", 2)]);
+        world.leave_session(
+            &Connect::new(version, &format!("away {version:?}")).keep_session(),
+            &[("a/#", 2)],
+        );
     }
     let mut publisher = world.subject.v5("publisher");
     for n in 0..60u8 {
@@ -34,7 +37,11 @@ fn acknowledged_messages_wait_in_their_order(ending: Ending) {
         for n in 0..60u8 {
             let message = client.receive();
             let expected = (["a/x", "a/y", "a/z"][usize::from(n) % 3], n.to_string(), 1 + n % 2);
-            assert_eq!((message.topic.as_str(), message.text().to_owned(), message.qos), expected, "{version:?}");
+            assert_eq!(
+                (message.topic.as_str(), message.text().to_owned(), message.qos),
+                expected,
+                "{version:?}"
+            );
             assert!(!message.dup && !message.retain, "{message:?}");
         }
         client.nothing_arrives();
@@ -160,7 +167,12 @@ fn binary_and_large_payloads_come_back_as_they_were(ending: Ending) {
     for payload in &payloads {
         let message = client.receive();
         assert_eq!(message.topic, "a/°C/\u{1F512}");
-        assert!(message.payload == *payload, "{} bytes came back as {}", payload.len(), message.payload.len());
+        assert!(
+            message.payload == *payload,
+            "{} bytes came back as {}",
+            payload.len(),
+            message.payload.len()
+        );
     }
     client.nothing_arrives();
 }

@@ -61,6 +61,11 @@ impl Receiver {
         client.ping();
     }
 
+    /// Whether no exchange is half done.
+    pub fn is_idle(&self) -> bool {
+        self.unreleased.is_empty()
+    }
+
     pub fn texts(&self) -> Vec<&str> {
         self.taken.iter().map(Publish::text).collect()
     }

@@ -46,6 +46,11 @@ impl Client {
     /// A connected socket on which nothing was sent yet.
     pub fn open(port: u16, version: Version) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server accepts connections");
+        Self::over(stream, version)
+    }
+
+    /// A client on a socket that is connected already.
+    pub fn over(stream: TcpStream, version: Version) -> Self {
         stream.set_nodelay(true).expect("set TCP_NODELAY");
         stream.set_read_timeout(Some(BOUND)).expect("set a read timeout");
         stream.set_write_timeout(Some(BOUND)).expect("set a write timeout");

@@ -357,6 +357,13 @@ impl Subject {
         self.wait();
     }
 
+    /// Whether the server has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        let mut child = self.child().lock();
+        let child = child.as_mut().expect("the server was not waited for");
+        child.try_wait().expect("ask for the server's status").is_some()
+    }
+
     /// Starts a server that has ended, in the same directory and at the same port.
     pub fn start_again(&self) {
         self.start_again_with(&[]);
