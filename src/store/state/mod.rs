@@ -24,7 +24,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::broker::{Change, Journal, JournalError, Saved, Ticket, Written};
+use crate::broker::{Change, Journal, JournalError, Saved, Ticket, Together, Written};
 
 use super::StoreError;
 use super::database::Database;
@@ -108,6 +108,10 @@ impl Journal for StateDb {
                 Err(_) => Err(JournalError("the gateway stops".into())),
             }
         })
+    }
+
+    fn together(&self) -> Together<'_> {
+        Together(Some(self.shared.together.read_recursive()))
     }
 
     fn is_writable(&self) -> bool {
