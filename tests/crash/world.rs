@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::powercut::{self, Unsynced};
 use crate::support::subject::{Settings, is_mosquitto};
-use crate::support::{Client, Connect, Subject, eventually};
+use crate::support::{Client, Connect, Subject, Version, eventually};
 
 /// How the server ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +92,9 @@ impl World {
     /// Connects; the session must have been kept.
     pub fn resume(&self, connect: &Connect) -> Client {
         let (client, connack) = self.subject.accept_with_connack(connect);
-        assert!(connack.session_present, "the session of {:?} is gone", connect.client_id);
+        // Version 3.1 has no word for it.
+        let present = connack.session_present || connect.version == Version::V31;
+        assert!(present, "the session of {:?} is gone", connect.client_id);
         client
     }
 

@@ -9,7 +9,8 @@ use tokio::net::TcpStream;
 
 use super::wire::MAX_PACKET;
 use crate::mqtt::{
-    Connect, Disconnect, Login, Packet, Property, QoS, ReasonCode, Subscribe, SubscribeFilter, SubscriptionOptions, Version, codec,
+    Connect, Disconnect, Login, Packet, Property, QoS, ReasonCode, Subscribe, SubscribeFilter,
+    SubscriptionOptions, Version, codec,
 };
 
 /// How long the broker may take to answer a CONNECT or SUBSCRIBE.

@@ -240,7 +240,12 @@ pub(super) async fn follow(
 }
 
 /// Waits until everything has arrived, or nothing does any more.
-pub(super) async fn drain(receiving: &mut Receiving, run: &Run, expected: u64, grace: Duration) -> anyhow::Result<()> {
+pub(super) async fn drain(
+    receiving: &mut Receiving,
+    run: &Run,
+    expected: u64,
+    grace: Duration,
+) -> anyhow::Result<()> {
     let (mut last, mut since) = (0, Instant::now());
     let mut look = tokio::time::interval(LOOK);
     while run.received.load(Ordering::Relaxed) < expected

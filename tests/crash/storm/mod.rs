@@ -9,7 +9,7 @@ mod retained;
 mod subscriber;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -31,8 +31,6 @@ pub struct Shared {
     pub acknowledged: AtomicU64,
     /// No more new messages.
     pub closing: AtomicBool,
-    /// Publishers that have nothing unacknowledged any more.
-    pub done: AtomicUsize,
     /// Everything was received, or somebody failed.
     pub over: AtomicBool,
 }
@@ -108,7 +106,6 @@ fn storm(weather: Weather) {
         port: subject.port(),
         acknowledged: AtomicU64::new(0),
         closing: AtomicBool::new(false),
-        done: AtomicUsize::new(0),
         over: AtomicBool::new(false),
     });
     let manners = [Manner::Attentive, Manner::Slow, Manner::Fickle, Manner::Away];

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Shared;
 use crate::random::Random;
 use crate::receiver::Receiver;
-use crate::support::{Client, Connect, Gone, Packet, Subscribe, Version};
+use crate::support::{BOUND, Client, Connect, Gone, Packet, Subscribe, Version};
 
 /// What it got: for each topic the numbers, in their order.
 pub type Received = BTreeMap<String, Vec<u64>>;
@@ -92,6 +92,7 @@ impl Subscriber {
                         && self.receiver.taken.last().is_some_and(|publish| publish.text() == "end");
                     if end && self.receiver.is_idle() {
                         client.send_anyway(&late);
+                        client.set_read_timeout(BOUND);
                         client.nothing_arrives();
                         return None;
                     }
