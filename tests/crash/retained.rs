@@ -19,12 +19,15 @@ stories! {
 fn retained(client: &mut Client, filter: &str) -> Vec<(String, String)> {
     client.subscribe(filter, 2);
     client.subscribe("the end", 2);
-    client.publish(Publish::to("the end").qos(2));
+    client.publish(Publish::to("the end").qos(2).payload(filter));
     let mut found = Vec::new();
     loop {
         let message = client.receive();
-        if message.topic == "the end" {
-            break;
+        match (message.topic.as_str(), message.text()) {
+            ("the end", text) if text == filter => break,
+            // Where filters overlap, the end of an earlier question may come twice.
+            ("the end", _) => continue,
+            _ => {}
         }
         assert!(message.retain, "{message:?}");
         found.push((message.topic.clone(), message.text().to_owned()));

@@ -115,6 +115,7 @@ fn a_clean_start_wipes_for_good(ending: Ending) {
 }
 
 fn the_expiry_of_a_session_counts_while_the_server_is_away(ending: Ending) {
+    skip_for_mosquitto!("it begins to count anew");
     let world = World::start(ending);
     let short = Connect::v5("short").clean(false).with(property::session_expiry(1));
     let long = Connect::v5("long").keep_session();
@@ -151,6 +152,7 @@ fn a_session_still_belongs_to_its_user(ending: Ending) {
 }
 
 fn a_share_group_keeps_its_members_and_their_messages(ending: Ending) {
+    skip_for_mosquitto!("after a restart its share groups get nothing new");
     let world = World::start(ending);
     let keeps = ["one", "two"].map(|id| Connect::v5(id).keep_session());
     for keep in &keeps {

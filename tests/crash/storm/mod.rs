@@ -69,6 +69,7 @@ enum Weather {
 
 #[test]
 fn kills_under_load_lose_nothing_acknowledged_and_repeat_nothing_of_qos2() {
+    skip_for_mosquitto!("after a restart it gives QoS 2 messages identifiers that are in use");
     storm(Weather::Kills);
 }
 
