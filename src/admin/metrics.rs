@@ -15,17 +15,15 @@ use crate::{
     policy::{Spread, Verdicts},
 };
 
+use super::Doors;
+
 /// The media type of [`text`].
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// All metrics as text.
-pub(super) fn text(
-    broker: Snapshot,
-    policy: Verdicts,
-    certificates: Arc<[Arc<Tls>]>,
-) -> Result<String, fmt::Error> {
+pub(super) fn text(broker: Snapshot, policy: Verdicts, doors: Arc<Doors>) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Scrape { broker, policy, certificates }));
+    registry.register_collector(Box::new(Scrape { broker, policy, doors }));
     let mut out = String::new();
     text::encode(&mut out, &registry)?;
     Ok(out)
@@ -35,7 +33,7 @@ pub(super) fn text(
 struct Scrape {
     broker: Snapshot,
     policy: Verdicts,
-    certificates: Arc<[Arc<Tls>]>,
+    doors: Arc<Doors>,
 }
 
 /// Labels of one sample.
@@ -47,7 +45,7 @@ impl Collector for Scrape {
         broker(&self.broker, &mut out)?;
         store(&self.broker, &mut out)?;
         policy(&self.policy, &mut out)?;
-        certificates(&self.certificates, &mut out)
+        certificates(&self.doors.certificates, &mut out)
     }
 }
 

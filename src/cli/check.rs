@@ -20,6 +20,11 @@ pub struct CheckArgs {
     /// Print a configuration that explains every key and has it at its default, instead of checking
     #[arg(long, conflicts_with = "json")]
     print_defaults: bool,
+
+    /// Ask the running gateway what reading its configuration again would change: at once, by closing and opening
+    /// listeners, and what only a restart would
+    #[arg(long, conflicts_with = "print_defaults")]
+    diff: bool,
 }
 
 /// Checks the configuration of `context`. Exit status 2 if it is wrong.
@@ -27,6 +32,9 @@ pub fn run(args: CheckArgs, context: &Context) -> anyhow::Result<ExitCode> {
     if args.print_defaults {
         output::print(&crate::config::reference())?;
         return Ok(ExitCode::SUCCESS);
+    }
+    if args.diff {
+        return diff(&args, context);
     }
     let checked = context.config().and_then(|config| {
         let warnings = warnings(&config)?;
@@ -41,6 +49,24 @@ pub fn run(args: CheckArgs, context: &Context) -> anyhow::Result<ExitCode> {
         }
         Err(error) => return Err(error.into()),
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the running gateway would do with its file as it is now.
+fn diff(args: &CheckArgs, context: &Context) -> anyhow::Result<ExitCode> {
+    let answer = super::admin::ask(&context.state_dir()?, "GET", "/plan", None)?;
+    if args.json {
+        output::print_json(&answer)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut text = String::new();
+    super::reload::list(&answer["live"], "live      ", &mut text);
+    super::reload::list(&answer["listeners"], "listener  ", &mut text);
+    super::reload::list(&answer["restart"], "restart   ", &mut text);
+    if text.is_empty() {
+        text.push_str("the running gateway has this configuration\n");
+    }
+    output::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

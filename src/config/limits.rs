@@ -69,7 +69,7 @@ section! {
 
 impl Limits {
     /// Keys that count for the whole gateway, so that a listener cannot set them.
-    const GATEWAY_ONLY: [&str; 4] = ["sessions", "retained_messages", "retained_bytes", "memory"];
+    pub(super) const GATEWAY_ONLY: [&str; 4] = ["sessions", "retained_messages", "retained_bytes", "memory"];
 }
 
 /// The limits of one listener; what it does not set is as in `[limits]`.

@@ -8,6 +8,7 @@
 mod acl;
 mod admin;
 mod auth;
+mod difference;
 mod error;
 mod gateway;
 mod limits;
@@ -28,6 +29,7 @@ use toml::de::DeTable;
 pub use acl::{Acl, RefusedPublish, RetainedSource, SubscribeRule};
 pub use admin::Admin;
 pub use auth::{Auth, AuthCache, Backend};
+pub use difference::Difference;
 pub use error::{ConfigError, Problem};
 pub use gateway::Gateway;
 pub use limits::Limits;

@@ -87,7 +87,7 @@ impl std::fmt::Debug for Secret {
 /// The policy in force.
 #[derive(Debug)]
 pub struct Policy {
-    settings: Settings,
+    settings: ArcSwap<Settings>,
     book: ArcSwap<Book>,
     live: Arc<Live>,
     audit: Audit,
@@ -123,13 +123,24 @@ impl Policy {
             login,
             own: voice.identity().clone(),
             reloading: Mutex::default(),
-            settings,
+            settings: ArcSwap::from_pointee(settings),
         };
         Ok((Arc::new(policy), voice))
     }
 
-    pub(super) fn settings(&self) -> &Settings {
-        &self.settings
+    pub(super) fn settings(&self) -> arc_swap::Guard<Arc<Settings>> {
+        self.settings.load()
+    }
+
+    /// Puts other settings in force and has every session look anew at its rights. What belongs to logins
+    /// (`upgrade_passwords`, `remember_logins`) stays as it was at the start. On an error everything stays. Blocks.
+    pub fn change(&self, settings: Settings) -> Result<(), AccountError> {
+        let _one_at_a_time = self.reloading.lock();
+        let new = Arc::new(read(self.login.store(), &settings)?);
+        self.settings.store(Arc::new(settings));
+        self.book.store(new);
+        self.live.raise(|_| true);
+        Ok(())
     }
 
     pub(super) fn audit(&self) -> &Audit {
@@ -161,7 +172,7 @@ impl Policy {
     /// Reads accounts and rules again and tells the sessions concerned. On an error the old book stays. Blocks.
     pub fn reload(&self) -> Result<(), AccountError> {
         let _one_at_a_time = self.reloading.lock();
-        let new = Arc::new(read(self.login.store(), &self.settings)?);
+        let new = Arc::new(read(self.login.store(), &self.settings.load())?);
         let old = self.book.swap(new.clone());
         self.live.raise(|user| !old.same_for(&new, user));
         Ok(())

@@ -68,6 +68,7 @@ where
                 (ReasonCode::SessionTakenOver, "another connection uses this client identifier".into())
             }
             End::Denied(denial) | End::Refused(denial) => (denial.code, denial.to_string()),
+            End::Dismissed => (ReasonCode::AdministrativeAction, "the listener was changed or closed".into()),
             End::Stopping => (ReasonCode::ServerShuttingDown, "the gateway is shutting down".into()),
         };
         let properties =

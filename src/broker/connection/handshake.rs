@@ -2,7 +2,10 @@
 
 use std::{
     future::poll_fn,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -37,6 +40,7 @@ use super::{
 /// A client that was admitted and has its session; CONNACK is the first thing in `writer`.
 pub(super) struct Admitted {
     limits: Arc<Limits>,
+    closed: Arc<AtomicBool>,
     client: Client,
     input: Input,
     writer: Writer,
@@ -56,7 +60,7 @@ pub(super) async fn handshake<S>(broker: &Arc<Broker>, stream: &mut S, door: Doo
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Door { address, listener, anonymous, limits, certificate, mut evicted } = door;
+    let Door { address, listener, anonymous, limits, certificate, closed, mut evicted } = door;
     let mut who = (String::new(), String::new());
     // As the client said in CONNECT, once it has.
     let mut asked = None;
@@ -96,7 +100,7 @@ where
         }
     };
     match outcome {
-        Some(Ok(admitted)) => Some(admitted),
+        Some(Ok(admitted)) => Some(Admitted { closed, ..admitted }),
         Some(Err(mut refusal)) => {
             if !refusal.by_gate {
                 let (client, user) = (&who.0, &who.1);
@@ -218,6 +222,7 @@ async fn enter(
     tracing::debug!(client = ?client_id, user = ?gate.identity().user, %address, ?version, "connected");
     Ok(Admitted {
         limits: limits.clone(),
+        closed: Arc::default(),
         client: Client {
             version,
             patience: (keep_alive > 0).then(|| Duration::from_secs(u64::from(keep_alive)) * 3 / 2),
@@ -309,6 +314,7 @@ impl Admitted {
         Connection {
             broker,
             limits: self.limits,
+            closed: self.closed,
             stream,
             client: self.client,
             input: self.input,
