@@ -18,6 +18,7 @@ use super::{
     identity::Identity,
     live::Live,
     metrics::{Metrics, Verdicts},
+    throttle::{Throttle, ThrottleRules},
     voice::Voice,
 };
 
@@ -38,6 +39,8 @@ pub struct Settings {
     pub upgrade_passwords: bool,
     /// How long a verified login is remembered.
     pub remember_logins: Duration,
+    /// When failed logins are delayed, and lead to a ban.
+    pub throttle: ThrottleRules,
 }
 
 impl Default for Settings {
@@ -48,6 +51,7 @@ impl Default for Settings {
             check_retained_source: true,
             upgrade_passwords: true,
             remember_logins: Duration::from_secs(300),
+            throttle: ThrottleRules::default(),
         }
     }
 }
@@ -86,6 +90,7 @@ pub struct Policy {
     live: Arc<Live>,
     audit: Audit,
     metrics: Arc<Metrics>,
+    throttle: Arc<Throttle>,
     login: Login,
     /// Who the gateway's own messages are by.
     own: Arc<Identity>,
@@ -106,7 +111,9 @@ impl Policy {
     ) -> Result<(Arc<Self>, Voice), AccountError> {
         let book = read(&*store, &settings)?;
         let metrics = Arc::new(Metrics::default());
-        let login = Login::new(store, settings.upgrade_passwords, settings.remember_logins, metrics.clone())
+        let throttle = Arc::new(Throttle::new(settings.throttle));
+        let (upgrade, remember) = (settings.upgrade_passwords, settings.remember_logins);
+        let login = Login::new(store, upgrade, remember, metrics.clone(), throttle.clone())
             .map_err(|error| AccountError { what: format!("no random numbers: {error}") })?;
         let voice = Voice::new();
         let policy = Policy {
@@ -114,6 +121,7 @@ impl Policy {
             live: Arc::default(),
             audit: Audit::default(),
             metrics,
+            throttle,
             login,
             own: voice.identity().clone(),
             reloading: Mutex::default(),
@@ -140,7 +148,7 @@ impl Policy {
 
     /// What was counted since the start.
     pub fn verdicts(&self) -> Verdicts {
-        self.metrics.get()
+        Verdicts { throttled: self.throttle.totals(), ..self.metrics.get() }
     }
 
     /// Whether this is the gateway itself.
@@ -205,6 +213,11 @@ impl Policy {
                 self.audit.refused(who, Operation::Connect, "", &denial, std::time::Instant::now());
             denial
         };
+        // Before anything else is done for it. What it would be called is not asked yet: an address can be banned alone.
+        let claimed = applicant.username.as_deref().unwrap_or_default();
+        if self.throttle.is_banned(claimed, applicant.address.ip(), std::time::Instant::now()) {
+            return Err(refused(claimed, Denial::banned()));
+        }
         let user: Arc<str> = match (&applicant.username, &applicant.password, &applicant.anonymous) {
             (Some(name), _, _) => name.as_str().into(),
             (None, None, Some(name)) => name.clone(),
@@ -218,7 +231,7 @@ impl Policy {
         let credential = match &applicant.username {
             Some(_) => {
                 let password = applicant.password.as_ref();
-                match self.login.verify(&self.book, &user, password).await {
+                match self.login.verify(&self.book, &user, password, applicant.address.ip()).await {
                     Ok(credential) => Some(credential),
                     Err(denial) => return Err(refused(&user, denial)),
                 }
