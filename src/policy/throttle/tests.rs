@@ -90,7 +90,7 @@ fn a_good_login_forgives_the_user_s_own_slips_and_not_the_address_s() {
     for _ in 0..4 {
         fail(&throttle, "alice", "192.0.2.1", 4, now);
         throttle.succeeded("alice", ip("192.0.2.1"));
-        assert!(!throttle.is_banned("alice", ip("192.0.2.1"), now) || throttle.totals().bans > 0);
+        assert!(!throttle.is_banned("alice", ip("192.0.2.1"), now));
     }
     fail(&throttle, "bob", "192.0.2.1", 4, now);
     assert!(throttle.is_banned("alice", ip("192.0.2.1"), now), "twenty failures from there");
@@ -141,12 +141,12 @@ fn a_flood_of_addresses_takes_no_memory_and_forgets_neither_bans_nor_real_attack
 
 #[test]
 fn more_bans_than_there_is_room_for_forget_those_that_end_first() {
-    let (throttle, start) = (Throttle::with_capacity(RULES, 8), Instant::now());
+    let (throttle, start) = (Throttle::with_capacity(RULES, 64), Instant::now());
     for n in 0..100u32 {
         fail(&throttle, "alice", &format!("192.0.2.{n}"), 5, start + Duration::from_secs(n.into()));
     }
     let now = start + Duration::from_secs(100);
-    assert!(throttle.state.lock().bans.len() <= 8);
+    assert!(throttle.state.lock().bans.len() <= 64);
     assert!(throttle.is_banned("alice", ip("192.0.2.99"), now));
     assert!(!throttle.is_banned("alice", ip("192.0.2.0"), now));
 }
