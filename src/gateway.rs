@@ -180,5 +180,11 @@ pub fn policy_settings(config: &Config) -> policy::Settings {
         check_retained_source: config.acl.retained_source == config::RetainedSource::Checked,
         upgrade_passwords: config.auth.upgrade_passwords,
         remember_logins: config.auth.cache.verified,
+        throttle: policy::ThrottleRules {
+            failures: config.auth.throttle.failures,
+            window: config.auth.throttle.window,
+            ban: config.auth.throttle.ban,
+            exempt_loopback: config.auth.throttle.exempt_loopback,
+        },
     }
 }

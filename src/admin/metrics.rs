@@ -160,6 +160,12 @@ fn policy(now: &Verdicts, out: &mut Writer<'_>) -> fmt::Result {
     out.counter("latchgate_policy_cache_misses", misses, now.cache_misses)?;
     let remembered = "Logins that were verified a short while ago, so that nothing was hashed";
     out.counter("latchgate_policy_logins_remembered", remembered, now.remembered_logins)?;
+    let bans = "Bans after failed logins";
+    out.counter("latchgate_policy_login_bans", bans, now.throttled.bans)?;
+    let banned = "Logins refused since they were banned";
+    out.counter("latchgate_policy_logins_banned", banned, now.throttled.refused)?;
+    let delayed = "Failed logins that were answered late";
+    out.counter("latchgate_policy_logins_delayed", delayed, now.throttled.delayed)?;
     let passwords = "Time to verify a password in full, right or wrong";
     out.histogram("latchgate_policy_password_verification_seconds", passwords, &now.passwords)
 }

@@ -28,7 +28,7 @@ use toml::de::DeTable;
 
 pub use acl::{Acl, RefusedPublish, RetainedSource, SubscribeRule};
 pub use admin::Admin;
-pub use auth::{Auth, AuthCache, Backend};
+pub use auth::{Auth, AuthCache, AuthThrottle, Backend};
 pub use difference::Difference;
 pub use error::{ConfigError, Problem};
 pub use gateway::Gateway;
