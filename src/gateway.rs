@@ -1,14 +1,26 @@
 //! How do the parts start and stop? The only place that knows every part.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc,
+    task::JoinSet,
+};
 
 use crate::{
     admin::{self, Admin, AdminSocket, Command},
-    broker::{self, Broker, Door, Volatile},
+    broker::{self, Broker, Door, Dropped, Volatile},
     config::{self, Config},
-    net::{BindError, Lobby, Tcp},
+    mqtt::ReasonCode,
+    net::{
+        self, BindError, Lobby, Out, Tcp,
+        websocket::{self, Origins, Refused},
+    },
     policy::{self, Policy, acl},
     store::{AccountsDb, StoreError},
 };
@@ -58,7 +70,7 @@ impl Gateway {
             let socket = Tcp::bind(listener)?;
             let address = socket.address().unwrap_or(listener.address);
             listening.push((listener.name.clone(), address));
-            tasks.spawn(listen(broker.clone(), socket, listener.clone()));
+            tasks.spawn(listen(broker.clone(), policy.clone(), socket, listener.clone()));
         }
         tasks.spawn(policy.clone().follow());
         tasks.spawn(broker.clone().keep_house());
@@ -140,11 +152,12 @@ async fn reload_accounts(policy: &Arc<Policy>) -> Result<(), String> {
 }
 
 /// Takes connections for ever.
-async fn listen(broker: Arc<Broker>, socket: Tcp, config: config::Listener) {
+async fn listen(broker: Arc<Broker>, policy: Arc<Policy>, socket: Tcp, config: config::Listener) {
     let lobby = Lobby::new(config.limits.pending);
     let limits = Arc::new(connection_limits(&config.limits));
     let listener: Arc<str> = config.name.as_str().into();
     let anonymous: Option<Arc<str>> = config.anonymous.as_deref().map(Arc::from);
+    let origins = Arc::new(Origins::new(&config.origins));
     loop {
         let (stream, address) = socket.accept().await;
         let door = Door {
@@ -154,8 +167,46 @@ async fn listen(broker: Arc<Broker>, socket: Tcp, config: config::Listener) {
             limits: limits.clone(),
             evicted: lobby.enter(),
         };
-        tokio::spawn(broker::serve(broker.clone(), stream, door));
+        let broker = broker.clone();
+        match config.protocol {
+            config::Protocol::Mqtt => tokio::spawn(broker::serve(broker, stream, door)),
+            config::Protocol::Websocket => {
+                tokio::spawn(serve_websocket(broker, policy.clone(), stream, door, origins.clone()))
+            }
+        };
     }
+}
+
+/// Serves one connection of a WebSocket listener. `stream` is what WebSocket is spoken on: any TLS is done.
+async fn serve_websocket<S>(
+    broker: Arc<Broker>,
+    policy: Arc<Policy>,
+    stream: S,
+    mut door: Door,
+    origins: Arc<Origins>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let address = door.address;
+    let upgrading = websocket::upgrade(stream, &origins);
+    let why = match net::within(door.limits.connect_timeout, &mut door.evicted, upgrading).await {
+        Ok(Ok(stream)) => return broker::serve(broker, stream, door).await,
+        Ok(Err(refused)) => {
+            let why = refused.to_string();
+            if let Refused::Origin(_) = refused {
+                policy.refused_at_door("", "", address, ReasonCode::NotAuthorized, &why);
+            }
+            why
+        }
+        Err(Out::Late) => "no request in time".to_owned(),
+        Err(Out::Evicted) => {
+            broker.counters().drop_one(Dropped::Pending);
+            "no room to wait".to_owned()
+        }
+    };
+    // `serve` counts the others.
+    broker.counters().sockets.fetch_add(1, Ordering::Relaxed);
+    tracing::debug!(%address, why, "closed before it was a WebSocket");
 }
 
 fn connection_limits(limits: &config::Limits) -> broker::Limits {

@@ -48,12 +48,12 @@ fn as_text(config: &Config) -> String {
     };
     let _ = writeln!(text, "gateway  {}", config.gateway.id);
     let _ = writeln!(text, "state    {}", config.gateway.state.display());
-    for Listener { name, address, anonymous, .. } in &config.listeners {
+    for Listener { name, address, protocol, anonymous, .. } in &config.listeners {
         let logins = match anonymous {
             Some(user) => format!("clients without a login are \"{user}\""),
             None => "clients must log in".to_owned(),
         };
-        let _ = writeln!(text, "listen   {address}  mqtt  \"{name}\", {logins}");
+        let _ = writeln!(text, "listen   {address}  {}  \"{name}\", {logins}", protocol.word());
     }
     if let Some(address) = config.admin.http {
         let _ = writeln!(text, "monitor  http://{address}/metrics and /healthz");
@@ -68,8 +68,11 @@ fn as_json(config: &Config) -> Value {
     let listeners: Vec<Value> = config
         .listeners
         .iter()
-        .map(|Listener { name, address, anonymous, .. }| {
-            json!({"name": name, "address": address.to_string(), "protocol": "mqtt", "anonymous": anonymous})
+        .map(|Listener { name, address, protocol, origins, anonymous, .. }| {
+            let (address, protocol) = (address.to_string(), protocol.word());
+            json!({
+                "name": name, "address": address, "protocol": protocol, "origins": origins, "anonymous": anonymous,
+            })
         })
         .collect();
     json!({

@@ -30,7 +30,7 @@ pub use auth::{Auth, AuthCache, Backend};
 pub use error::{ConfigError, Problem};
 pub use gateway::Gateway;
 pub use limits::Limits;
-pub use listener::Listener;
+pub use listener::{Listener, Protocol};
 pub use log::{Level, Log, LogFormat, LogTarget};
 
 use listener::Listeners;
