@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::output;
-use crate::config::{ClientCertificate, Config, ConfigError, Listener};
+use crate::config::{ClientCertificate, Config, ConfigError, Listener, Protocol};
 use crate::gateway;
 
 /// Check the configuration and show what it would do
@@ -79,7 +79,12 @@ fn warnings(config: &Config) -> Result<Vec<String>, ConfigError> {
 
 /// What comes in by a listener, as an address would say it.
 fn protocol(listener: &Listener) -> &'static str {
-    if listener.tls.is_some() { "mqtts" } else { "mqtt" }
+    match (listener.protocol, listener.tls.is_some()) {
+        (Protocol::Mqtt, false) => "mqtt",
+        (Protocol::Mqtt, true) => "mqtts",
+        (Protocol::Websocket, false) => "ws",
+        (Protocol::Websocket, true) => "wss",
+    }
 }
 
 fn as_text(config: &Config, warnings: &[String]) -> String {
@@ -117,9 +122,12 @@ fn as_json(config: &Config, warnings: &[String]) -> Value {
     let listeners: Vec<Value> = config
         .listeners
         .iter()
-        .map(|listener @ Listener { name, address, anonymous, .. }| {
-            let (address, tls) = (address.to_string(), listener.tls.is_some());
-            json!({"name": name, "address": address, "protocol": "mqtt", "tls": tls, "anonymous": anonymous})
+        .map(|Listener { name, address, protocol, origins, anonymous, tls, .. }| {
+            let (address, protocol, tls) = (address.to_string(), protocol.word(), tls.is_some());
+            json!({
+                "name": name, "address": address, "protocol": protocol, "tls": tls, "origins": origins,
+                "anonymous": anonymous,
+            })
         })
         .collect();
     json!({

@@ -33,7 +33,7 @@ pub use difference::Difference;
 pub use error::{ConfigError, Problem};
 pub use gateway::Gateway;
 pub use limits::Limits;
-pub use listener::Listener;
+pub use listener::{Listener, Protocol};
 pub use log::{Level, Log, LogFormat, LogTarget};
 pub use tls::{ClientCertificate, NamedFile, Tls, UsernameFrom};
 

@@ -8,14 +8,21 @@ use std::{
     },
 };
 
-use tokio::{net::TcpStream, task::JoinSet};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    task::JoinSet,
+};
 
 use crate::{
     admin,
-    broker::{self, Broker, Door},
+    broker::{self, Broker, Door, Dropped},
     config::{self, Config},
     mqtt::ReasonCode,
-    net::{Lobby, Tcp, Tls, tls},
+    net::{
+        self, Lobby, Out, Tcp, Tls, tls,
+        websocket::{self, Origins, Refused},
+    },
     policy::{self, Policy},
 };
 
@@ -97,8 +104,10 @@ impl Doors {
     fn open(&self, config: config::Listener, socket: Arc<Tcp>, tls: Option<Arc<Tls>>) -> Open {
         let mut tasks = JoinSet::new();
         let closed = Arc::new(AtomicBool::new(false));
-        let entrance =
-            Entrance { broker: self.broker.clone(), policy: self.policy.clone(), tls: tls.clone() };
+        let websocket = config.protocol == config::Protocol::Websocket;
+        let origins = websocket.then(|| Arc::new(Origins::new(&config.origins)));
+        let (broker, policy) = (self.broker.clone(), self.policy.clone());
+        let entrance = Entrance { broker, policy, tls: tls.clone(), origins };
         tasks.spawn(listen(entrance, socket.clone(), config.clone(), closed.clone()));
         if let Some(tls) = &tls {
             for warning in tls.warnings() {
@@ -140,30 +149,72 @@ struct Entrance {
     broker: Arc<Broker>,
     policy: Arc<Policy>,
     tls: Option<Arc<Tls>>,
+    /// The web pages that may connect, if WebSocket is spoken.
+    origins: Option<Arc<Origins>>,
 }
 
 impl Entrance {
-    /// Serves a connection, after its TLS handshake if the listener has TLS. Runs on the connection's own task.
-    async fn serve(self, stream: TcpStream, mut door: Door) {
-        let Some(tls) = &self.tls else { return broker::serve(self.broker, stream, door).await };
+    /// Has a connection served by a task of its own.
+    fn open(&self, stream: TcpStream, door: Door) {
+        match (self.tls.clone(), self.origins.clone()) {
+            (None, None) => tokio::spawn(broker::serve(self.broker.clone(), stream, door)),
+            (None, Some(origins)) => tokio::spawn(self.clone().serve_websocket(origins, stream, door)),
+            (Some(tls), _) => tokio::spawn(self.clone().serve_tls(tls, stream, door)),
+        };
+    }
+
+    /// Serves a connection after its TLS handshake.
+    async fn serve_tls(self, tls: Arc<Tls>, stream: TcpStream, mut door: Door) {
         let handshake = tls.accept(stream, door.limits.connect_timeout);
         let outcome = tokio::select! {
             outcome = handshake => outcome,
             _ = &mut door.evicted => {
-                self.broker.counters().drop_one(broker::Dropped::Pending);
+                self.broker.counters().drop_one(Dropped::Pending);
                 return;
             }
         };
         match outcome {
             Ok((stream, presented)) => {
                 door.certificate = presented.map(certificate);
-                broker::serve(self.broker, stream, door).await;
+                // What is kept of a TLS connection is large, and would be moved about.
+                let stream = Box::new(stream);
+                match self.origins.clone() {
+                    None => broker::serve(self.broker, stream, door).await,
+                    Some(origins) => self.serve_websocket(origins, stream, door).await,
+                }
             }
             Err(tls::Failure::Certificate(why)) => {
                 self.policy.refused_at_door("", "", door.address, ReasonCode::NotAuthorized, why);
             }
             Err(why) => tracing::debug!(address = %door.address, "{why}"),
         }
+    }
+
+    /// Serves a connection that WebSocket is spoken on. `stream` is ready for it: any TLS handshake is done.
+    async fn serve_websocket<S>(self, origins: Arc<Origins>, stream: S, mut door: Door)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let address = door.address;
+        let upgrading = websocket::upgrade(stream, &origins);
+        let why = match net::within(door.limits.connect_timeout, &mut door.evicted, upgrading).await {
+            Ok(Ok(stream)) => return broker::serve(self.broker, stream, door).await,
+            Ok(Err(refused)) => {
+                let why = refused.to_string();
+                if let Refused::Origin(_) = refused {
+                    self.policy.refused_at_door("", "", address, ReasonCode::NotAuthorized, &why);
+                }
+                why
+            }
+            Err(Out::Late) => "no request in time".to_owned(),
+            Err(Out::Evicted) => {
+                self.broker.counters().drop_one(Dropped::Pending);
+                "no room to wait".to_owned()
+            }
+        };
+        // `serve` counts the others.
+        self.broker.counters().sockets.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(%address, why, "closed before it was a WebSocket");
     }
 }
 
@@ -190,7 +241,7 @@ async fn listen(entrance: Entrance, socket: Arc<Tcp>, config: config::Listener, 
             closed: closed.clone(),
             evicted: lobby.enter(),
         };
-        tokio::spawn(entrance.clone().serve(stream, door));
+        entrance.open(stream, door);
     }
 }
 

@@ -1,5 +1,5 @@
-//! The doors of the gateway over real sockets: TLS, certificates of the gateway and of its clients, and what happens
-//! when they change. Certificates are made by each test.
+//! The doors over real sockets: how a client comes in, and what is kept out before it says CONNECT. TLS, certificates of
+//! the gateway and of its clients, and what happens when they change; WebSocket. Certificates are made by each test.
 //!
 //! A tool that is missing is a failure, not a skip: `tests/run` installs them all.
 
@@ -7,12 +7,15 @@
 mod support;
 
 mod authority;
+mod browser;
 mod tls;
 mod tls_client;
 mod tls_files;
 mod tls_tools;
 mod tls_watch;
 mod tunnel;
+mod websocket;
+mod websocket_http;
 
 use authority::Authority;
 use support::subject::Settings;
