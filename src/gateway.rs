@@ -175,9 +175,16 @@ struct Entrance {
 }
 
 impl Entrance {
-    /// Serves a connection, after its TLS handshake if the listener has TLS. Runs on the connection's own task.
-    async fn serve(self, stream: TcpStream, mut door: Door) {
-        let Some(tls) = &self.tls else { return broker::serve(self.broker, stream, door).await };
+    /// Has a connection served by a task of its own.
+    fn open(&self, stream: TcpStream, door: Door) {
+        match self.tls.clone() {
+            None => tokio::spawn(broker::serve(self.broker.clone(), stream, door)),
+            Some(tls) => tokio::spawn(self.clone().serve_tls(tls, stream, door)),
+        };
+    }
+
+    /// Serves a connection after its TLS handshake.
+    async fn serve_tls(self, tls: Arc<Tls>, stream: TcpStream, mut door: Door) {
         let handshake = tls.accept(stream, door.limits.connect_timeout);
         let outcome = tokio::select! {
             outcome = handshake => outcome,
@@ -189,7 +196,8 @@ impl Entrance {
         match outcome {
             Ok((stream, presented)) => {
                 door.certificate = presented.map(certificate);
-                broker::serve(self.broker, stream, door).await;
+                // What is kept of a TLS connection is large, and would be moved about.
+                broker::serve(self.broker, Box::new(stream), door).await;
             }
             Err(tls::Failure::Certificate(why)) => {
                 self.policy.refused_at_door("", "", door.address, ReasonCode::NotAuthorized, why);
@@ -221,7 +229,7 @@ async fn listen(entrance: Entrance, socket: Tcp, config: config::Listener) {
             certificate: None,
             evicted: lobby.enter(),
         };
-        tokio::spawn(entrance.clone().serve(stream, door));
+        entrance.open(stream, door);
     }
 }
 
