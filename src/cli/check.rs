@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::output;
-use crate::config::{ClientCertificate, Config, ConfigError, Listener, Protocol};
+use crate::config::{ClientCertificate, Config, ConfigError, Listener, Protocol, UsernameFrom};
 use crate::gateway;
 
 /// Check the configuration and show what it would do
@@ -101,13 +101,20 @@ fn as_text(config: &Config, warnings: &[String]) -> String {
             Some(user) => format!("clients without a login are \"{user}\""),
             None => "clients must log in".to_owned(),
         };
-        let certificates = match tls.as_ref().map(|tls| tls.client_certificate) {
-            None | Some(ClientCertificate::None) => "",
-            Some(ClientCertificate::Optional) => ", may show a certificate",
-            Some(ClientCertificate::Required) => ", must show a certificate",
+        let is_login = tls.as_ref().is_some_and(|tls| tls.username_from != UsernameFrom::None);
+        let logins = match tls.as_ref().map(|tls| tls.client_certificate) {
+            None | Some(ClientCertificate::None) => logins,
+            Some(ClientCertificate::Optional) if is_login => {
+                format!("a certificate is a login; else {logins}")
+            }
+            Some(ClientCertificate::Optional) => format!("{logins} and may show a certificate"),
+            Some(ClientCertificate::Required) if is_login => {
+                "clients' certificates are their login".to_owned()
+            }
+            Some(ClientCertificate::Required) => format!("{logins} and must show a certificate"),
         };
         let protocol = protocol(listener);
-        let _ = writeln!(text, "listen   {address}  {protocol}  \"{name}\", {logins}{certificates}");
+        let _ = writeln!(text, "listen   {address}  {protocol}  \"{name}\", {logins}");
     }
     if let Some(address) = config.admin.http {
         let _ = writeln!(text, "monitor  http://{address}/metrics and /healthz");

@@ -59,7 +59,7 @@ section! {
         pub session_expiry: u32 => Seconds32 = 0,
 
         /// Seconds within which a new connection must have sent its CONNECT; as long again may pass until it is
-        /// answered.
+        /// answered, and with TLS as long before it for the handshake.
         pub connect_timeout: Duration => Timeout = Duration::from_secs(10),
 
         /// Connections of a listener that are not yet admitted; when there are more, the oldest is closed.

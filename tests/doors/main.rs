@@ -17,6 +17,8 @@ mod tunnel;
 mod websocket;
 mod websocket_http;
 
+use std::os::unix::fs::PermissionsExt;
+
 use authority::Authority;
 use support::subject::Settings;
 use support::{Answer, Client, Connect, Subject};
@@ -38,11 +40,12 @@ fn gateway_with(settings: Settings, authority: &Authority, more: &str) -> Subjec
     subject
 }
 
-/// Writes a file beside the configuration, in one step for whoever reads it.
+/// Writes a file beside the configuration, in one step for whoever reads it; nobody else may.
 fn save(subject: &Subject, name: &str, text: &str) {
     let path = subject.directory().join(name);
     let new = path.with_extension("new");
     std::fs::write(&new, text).expect("write a file");
+    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600)).expect("protect the file");
     std::fs::rename(new, path).expect("put the file in place");
 }
 

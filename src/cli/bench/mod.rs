@@ -14,6 +14,7 @@ mod process;
 mod publisher;
 mod report;
 mod stamp;
+mod stream;
 mod subscriber;
 mod tally;
 mod wire;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::client::TlsArgs;
 use super::context::BadUsage;
 use crate::mqtt::{QoS, Version};
 use crate::system::limits;
@@ -43,9 +45,9 @@ pub struct BenchArgs {
     /// The broker's host name or address
     #[arg(long, default_value = "127.0.0.1")]
     host: String,
-    /// The broker's port
-    #[arg(long, default_value_t = 1883)]
-    port: u16,
+    /// The broker's port [default: 1883; with TLS 8883]
+    #[arg(long)]
+    port: Option<u16>,
     /// User name of every client
     #[arg(long)]
     user: Option<String>,
@@ -104,6 +106,8 @@ pub struct BenchArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 /// How the clients are laid out.
@@ -167,7 +171,9 @@ pub fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
 
 impl BenchArgs {
     fn target(&self) -> anyhow::Result<Target> {
-        let name = (self.host.as_str(), self.port);
+        let tls = self.tls.read()?;
+        let port = self.port.unwrap_or(if tls.is_some() { 8883 } else { 1883 });
+        let name = (self.host.as_str(), port);
         let address = name
             .to_socket_addrs()
             .with_context(|| format!("cannot find the host `{}`", self.host))?
@@ -185,7 +191,7 @@ impl BenchArgs {
             Protocol::V311 => Version::V311,
             Protocol::V5 => Version::V5,
         };
-        Ok(Target { address, version, user: self.user.clone(), password })
+        Ok(Target { host: self.host.clone(), address, tls, version, user: self.user.clone(), password })
     }
 
     fn into_load(self, target: Target) -> Result<Load, BadUsage> {
