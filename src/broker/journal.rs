@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::RwLockReadGuard;
+
 use crate::mqtt::{QoS, TopicFilter};
 use crate::policy::Identity;
 use crate::session::Subscription;
@@ -139,6 +141,10 @@ pub enum Change<'a> {
 #[error("not stored: {0}")]
 pub struct JournalError(pub String);
 
+/// Keeps changes together, see [`Journal::together`].
+#[derive(Debug)]
+pub struct Together<'a>(pub Option<RwLockReadGuard<'a, ()>>);
+
 /// What keeping has cost since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
@@ -157,6 +163,12 @@ pub trait Journal: Send + Sync + 'static {
 
     /// A ticket that is done when everything recorded so far is durable; must not block.
     fn commit(&self) -> Ticket;
+
+    /// What is recorded while the answer lives is written all at once: a restart finds all of it or nothing. Held for
+    /// a moment only; nothing may be waited for meanwhile.
+    fn together(&self) -> Together<'_> {
+        Together(None)
+    }
 
     /// What it has cost so far.
     fn written(&self) -> Written {

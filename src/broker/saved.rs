@@ -1,7 +1,7 @@
 //! What was kept over a restart, and how the broker takes it up again.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -160,11 +160,18 @@ fn restore_deliveries(seat: &Seat, saved: Vec<SavedDelivery>, messages: &[Arc<Me
         (_, Ok(())) => u16::from_ne_bytes(random),
         (highest, Err(_)) => highest.unwrap_or(0).wrapping_add(1),
     };
+    // What waits before a message that was sent was sent as well, as QoS 1: it is sent again in its place.
+    let sent_to = saved.iter().filter(|saved| saved.packet_id != 0).map(|saved| saved.seq).max();
+    let in_use: HashSet<u16> = saved.iter().map(|saved| saved.packet_id).chain([0]).collect();
+    let mut free = (0..=u16::MAX).map(|n| next_id.wrapping_add(n)).filter(|id| !in_use.contains(id));
     let (mut window, mut queue) = (Vec::new(), VecDeque::new());
     for saved in saved {
-        let SavedDelivery { seq, packet_id, message, qos, retain, identifiers, share } = saved;
+        let SavedDelivery { seq, mut packet_id, message, qos, retain, identifiers, share } = saved;
+        if packet_id == 0 && qos == QoS::AtLeastOnce && sent_to.is_some_and(|last| seq < last) {
+            packet_id = free.next().unwrap_or(0);
+        }
         let Some(message) = message.and_then(|at| messages.get(at).cloned()) else {
-            window.push((packet_id, None));
+            window.push((packet_id, QoS::ExactlyOnce, None));
             continue;
         };
         let group = share.and_then(|share| groups.get(&share)).map(|group| (group.clone(), Vec::new()));
@@ -175,7 +182,7 @@ fn restore_deliveries(seat: &Seat, saved: Vec<SavedDelivery>, messages: &[Arc<Me
         if packet_id == 0 {
             queue.push_back(candidate);
         } else {
-            window.push((packet_id, Some((candidate, size as usize))));
+            window.push((packet_id, qos, Some((candidate, size as usize))));
         }
     }
     if let Ok(mut session) = seat.session.try_lock() {

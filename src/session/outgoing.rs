@@ -144,11 +144,15 @@ impl<M> Outgoing<M> {
     }
 
     /// Fills the window of a session that was kept over a restart: identifiers in the order of their messages, which are
-    /// `None` where PUBREC had come. `next_id` is the first identifier to be given, not 0.
-    pub fn restore(&mut self, window: impl IntoIterator<Item = (u16, Option<(M, usize)>)>, next_id: u16) {
-        let slot = |(id, message)| {
+    /// `None` where PUBREC had come (QoS 2). `next_id` is the first identifier to be given, not 0.
+    pub fn restore(
+        &mut self,
+        window: impl IntoIterator<Item = (u16, QoS, Option<(M, usize)>)>,
+        next_id: u16,
+    ) {
+        let slot = |(id, qos, message)| {
             let (stage, weight) = match message {
-                Some((message, weight)) => (Stage::Sent(QoS::ExactlyOnce, message), weight),
+                Some((message, weight)) => (Stage::Sent(qos, message), weight),
                 None => (Stage::Released, 0),
             };
             Slot { id, stage, sent: false, counted: false, weight }
@@ -364,7 +368,7 @@ mod tests {
     #[test]
     fn a_window_that_was_kept_goes_on_where_it_stopped_and_gives_none_of_its_identifiers() {
         let mut window = Outgoing::default();
-        window.restore([(7, Some(("a", 1))), (9, None)], 7);
+        window.restore([(7, QoS::ExactlyOnce, Some(("a", 1))), (9, QoS::ExactlyOnce, None)], 7);
         window.connected(10, usize::MAX);
         assert_eq!(window.resend(), Some(Resend::Publish(7, QoS::ExactlyOnce, "a")));
         assert_eq!(window.resend(), Some(Resend::Release(9)));

@@ -50,7 +50,8 @@ impl Client {
         Self::over(TcpStream::connect(("127.0.0.1", port)).expect("the server accepts connections"), version)
     }
 
-    fn over(stream: TcpStream, version: Version) -> Self {
+    /// A client on a socket that is connected already.
+    pub fn over(stream: TcpStream, version: Version) -> Self {
         stream.set_nodelay(true).expect("set TCP_NODELAY");
         stream.set_read_timeout(Some(BOUND)).expect("set a read timeout");
         stream.set_write_timeout(Some(BOUND)).expect("set a write timeout");

@@ -2,11 +2,14 @@
 //!
 //! `MQTT_TEST_SUBJECT` chooses it: `latchgate` (default) or `mosquitto`, which proves the tests themselves.
 //! `MQTT_TEST_DOOR=websocket` has its clients come in over WebSocket, through a relay.
-//! A server that died, or that wrote of a panic, fails the test that used it.
+//! A server that died, or that wrote of a panic, fails the test that used it. What it has to remember over
+//! [`Subject::kill`] and [`Subject::start_again`] lies in its directory.
 
 use std::cell::OnceCell;
+use std::collections::hash_map::RandomState;
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::OpenOptions;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -84,6 +87,16 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free loopback port").port()
 }
 
+/// A port like that, which is nobody's for a connection of his own either: while the server is down, a client that
+/// tries again would else meet itself there.
+fn lasting_port() -> u16 {
+    let seed = RandomState::new().build_hasher().finish();
+    (0..)
+        .map(|step| 12_000 + (seed.wrapping_add(step) % 20_000) as u16)
+        .find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+        .expect("one of 20,000 ports is free")
+}
+
 /// Settings of the server, made before it starts.
 #[derive(Default)]
 pub struct Settings {
@@ -92,6 +105,9 @@ pub struct Settings {
     listener: String,
     gateway: String,
     nobody: bool,
+    lasting: bool,
+    mosquitto: String,
+    environment: Vec<(String, String)>,
 }
 
 impl Settings {
@@ -122,6 +138,25 @@ impl Settings {
     /// Without the rules that permit everything to everyone (Latchgate only).
     pub fn without_rules(mut self) -> Self {
         self.nobody = true;
+        self
+    }
+
+    /// The server is to be started again at the same port; Mosquitto keeps what it has to in its directory, and
+    /// writes it when it ends in order or [`Subject::save`] asks for it.
+    pub fn lasting(mut self) -> Self {
+        self.lasting = true;
+        self.mosquitto("persistence true\npersistence_location ./\nautosave_interval 0")
+    }
+
+    /// More lines of Mosquitto's configuration.
+    pub fn mosquitto(mut self, lines: &str) -> Self {
+        writeln!(self.mosquitto, "{lines}").expect("a string grows");
+        self
+    }
+
+    /// A variable of the server's environment.
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.into(), value.into()));
         self
     }
 
@@ -178,7 +213,7 @@ impl Settings {
             };
             writeln!(text, "{name} {value}").expect("a string grows");
         }
-        text
+        text + &self.mosquitto
     }
 }
 
@@ -212,15 +247,9 @@ impl Subject {
     fn run(&self) -> (u16, Mutex<Option<Child>>) {
         // Another process may take the port between asking for it and using it: try again then.
         for _ in 0..5 {
-            let port = free_port();
+            let port = if self.settings.lasting { lasting_port() } else { free_port() };
             self.configure(port);
-            let mut child = self.spawn();
-            let ready = eventually("the server accepts connections or ends", || {
-                let ended = child.try_wait().expect("ask for the server's status").is_some();
-                let accepts = || TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(true);
-                if ended { Some(false) } else { accepts() }
-            });
-            if ready {
+            if let Ok(child) = self.launch(port, &[]) {
                 let port = if is_websocket() { relay::start(port) } else { port };
                 return (port, Mutex::new(Some(child)));
             }
@@ -228,7 +257,19 @@ impl Subject {
         panic!("the server did not start in five attempts:\n{}", self.log());
     }
 
-    fn spawn(&self) -> Child {
+    /// Starts the server and waits until it listens, or has ended.
+    fn launch(&self, port: u16, environment: &[(&str, &str)]) -> Result<Child, ExitStatus> {
+        let mut child = self.spawn(environment);
+        eventually("the server accepts connections or ends", || {
+            if let Some(status) = child.try_wait().expect("ask for the server's status") {
+                return Some(Err(status));
+            }
+            TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(Ok(()))
+        })?;
+        Ok(child)
+    }
+
+    fn spawn(&self, environment: &[(&str, &str)]) -> Child {
         let mut command = if is_mosquitto() {
             let mut command = Command::new("mosquitto");
             command.arg("-c").arg(&self.config);
@@ -238,9 +279,12 @@ impl Subject {
             command.arg("--config").arg(&self.config).arg("run");
             command
         };
-        let log = File::create(self.directory.path().join("stderr")).expect("create the log file");
+        let log = self.directory.path().join("stderr");
+        let log = OpenOptions::new().create(true).append(true).open(log).expect("open the log file");
         command
             .current_dir(self.directory.path())
+            .envs(self.settings.environment.iter().map(|(name, value)| (name, value)))
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("duplicate the log file"))
             .stderr(log)
@@ -321,6 +365,50 @@ impl Subject {
         let child = self.child().lock();
         let child = child.as_ref().expect("the server was not waited for");
         kill_process(Pid::from_child(child), signal).expect("signal the server");
+    }
+
+    /// Ends the server at once, as `kill -9` does; it can be started again.
+    pub fn kill(&self) {
+        self.signal(Signal::KILL);
+        self.wait();
+    }
+
+    /// Whether the server has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        let mut child = self.child().lock();
+        let child = child.as_mut().expect("the server was not waited for");
+        child.try_wait().expect("ask for the server's status").is_some()
+    }
+
+    /// Starts a server that has ended, in the same directory and at the same port.
+    pub fn start_again(&self) {
+        self.start_again_with(&[]);
+    }
+
+    /// The same, with more in its environment this time.
+    pub fn start_again_with(&self, environment: &[(&str, &str)]) {
+        if let Err(status) = self.try_start_again(environment) {
+            panic!("the server did not start again ({status}):\n{}", self.log());
+        }
+    }
+
+    /// The same, for one that may refuse to start: how it ended then.
+    pub fn try_start_again(&self, environment: &[(&str, &str)]) -> Result<(), ExitStatus> {
+        let mut running = self.child().lock();
+        assert!(running.is_none(), "the server still runs");
+        *running = Some(self.launch(self.port(), environment)?);
+        Ok(())
+    }
+
+    /// Has Mosquitto write what it keeps; Latchgate needs no asking.
+    pub fn save(&self) {
+        if !is_mosquitto() {
+            return;
+        }
+        let file = self.directory.path().join("mosquitto.db");
+        let _ = std::fs::remove_file(&file);
+        self.signal(Signal::USR1);
+        eventually("mosquitto writes its file", || file.exists().then_some(()));
     }
 
     /// Waits for the server to end by itself.

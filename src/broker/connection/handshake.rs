@@ -198,11 +198,15 @@ async fn enter(
     if let Some(denial) = gate.ended() {
         return Err(denied(version, &denial, ""));
     }
-    let present = claim.seat.parked.lock().is_kept() && !request.clean_start;
+    let kept = claim.seat.parked.lock().is_kept();
+    let present = kept && !request.clean_start;
     broker.note_opening(&claim.seat, &gate, present, expiry, request.will.as_ref());
     let mut ticket = broker.router.journal.commit();
     // Until here nothing has happened in memory: the client may go away, or the commit fail.
-    if let Err(error) = poll_fn(|cx| ticket.poll(cx)).await {
+    // Who has no session, and asks for none, is promised nothing: on a full disk it is served all the same.
+    if let Err(error) = poll_fn(|cx| ticket.poll(cx)).await
+        && (kept || expiry > 0)
+    {
         return Err(refuse(version, ReasonCode::ServerUnavailable, error));
     }
     broker.take_up(&claim.seat, &mut session, present);

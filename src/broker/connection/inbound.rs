@@ -114,6 +114,10 @@ where
             row: Default::default(),
             _share: share,
         };
+        // That it was received and who must get it are one thing: a restart in between would have it routed twice.
+        let broker =
+            (publish.qos == QoS::ExactlyOnce && self.session.expiry > 0).then(|| self.broker.clone());
+        let _together = broker.as_ref().map(|broker| broker.router.journal.together());
         let published = match self.gate.publish(topic, make) {
             Ok(permit) => self.broker.router.publish(&mut self.publisher, permit),
             Err(denial) => return self.refuse_publish(&publish, denial),

@@ -9,7 +9,8 @@ use super::stream::Stream;
 use super::wire::MAX_PACKET;
 use crate::cli::client::ClientTls;
 use crate::mqtt::{
-    Connect, Login, Packet, QoS, ReasonCode, Subscribe, SubscribeFilter, SubscriptionOptions, Version, codec,
+    Connect, Disconnect, Login, Packet, Property, QoS, ReasonCode, Subscribe, SubscribeFilter,
+    SubscriptionOptions, Version, codec,
 };
 
 /// How long the broker may take to answer a CONNECT or SUBSCRIBE.
@@ -47,6 +48,18 @@ impl Client {
     /// # Errors
     /// If the broker cannot be reached, refuses, or does not answer in time.
     pub async fn connect(target: &Target, client_id: &str) -> anyhow::Result<Self> {
+        Self::connect_with(target, client_id, false).await
+    }
+
+    /// Connects to a session that outlives the connection, by an hour in version 5.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn resume(target: &Target, client_id: &str) -> anyhow::Result<Self> {
+        Self::connect_with(target, client_id, true).await
+    }
+
+    async fn connect_with(target: &Target, client_id: &str, keep: bool) -> anyhow::Result<Self> {
         let stream = Stream::connect(target, PATIENCE)
             .await
             .with_context(|| format!("cannot connect to {}", target.address))?;
@@ -56,12 +69,15 @@ impl Client {
         let connect = Packet::Connect(Box::new(Connect {
             version: target.version,
             bridge: false,
-            clean_start: true,
+            clean_start: !keep,
             keep_alive: KEEP_ALIVE,
             client_id,
             will: None,
             login,
-            properties: Default::default(),
+            properties: match keep && target.version == Version::V5 {
+                true => [Property::SessionExpiryInterval(3600)].into_iter().collect(),
+                false => Default::default(),
+            },
         }));
         let (reason, receive_maximum) = client
             .ask(&connect, |answer| match answer {
@@ -109,6 +125,20 @@ impl Client {
             );
         }
         bail!("the broker refuses the subscription to `{filter}`: {}", reason.text());
+    }
+
+    /// Leaves in order; a session that is to be kept stays.
+    ///
+    /// # Errors
+    /// If the broker is gone.
+    pub async fn leave(mut self) -> anyhow::Result<()> {
+        let mut bytes = Vec::new();
+        let disconnect = Disconnect { reason: ReasonCode::Success, properties: Default::default() };
+        codec::encode(&Packet::Disconnect(disconnect), self.version, &mut bytes);
+        self.stream.write_all(&bytes).await?;
+        // It has noticed when it closes the connection.
+        let closed = async { while let Ok(1..) = self.stream.read_buf(&mut self.rest).await {} };
+        tokio::time::timeout(PATIENCE, closed).await.context("the broker does not let a client go")
     }
 
     /// Sends a packet and reads up to its answer; what comes before that is passed over.

@@ -27,7 +27,7 @@ const STALLED: Duration = Duration::from_secs(15);
 
 /// Send buffer of a publisher's socket in bytes. The system would let it grow to megabytes, that is seconds of
 /// messages that a slow broker has still to read when publishing ends.
-const SEND_BUFFER: usize = 64 * 1024;
+pub(super) const SEND_BUFFER: usize = 64 * 1024;
 
 /// How much is published.
 #[derive(Clone, Copy, Debug)]
@@ -164,7 +164,7 @@ impl Load {
         }))
     }
 
-    fn publisher(
+    pub(super) fn publisher(
         &self,
         client: Client,
         number: u32,
@@ -203,10 +203,10 @@ impl Load {
     }
 }
 
-type Receiving = JoinSet<anyhow::Result<Received>>;
+pub(super) type Receiving = JoinSet<anyhow::Result<Received>>;
 
 /// Waits until every publisher has done its part; stops them when nothing moves any more.
-async fn follow(
+pub(super) async fn follow(
     publishing: &mut JoinSet<anyhow::Result<Published>>,
     receiving: &mut Receiving,
     run: &Run,
@@ -239,7 +239,12 @@ async fn follow(
 }
 
 /// Waits until everything has arrived, or nothing does any more.
-async fn drain(receiving: &mut Receiving, run: &Run, expected: u64, grace: Duration) -> anyhow::Result<()> {
+pub(super) async fn drain(
+    receiving: &mut Receiving,
+    run: &Run,
+    expected: u64,
+    grace: Duration,
+) -> anyhow::Result<()> {
     let (mut last, mut since) = (0, Instant::now());
     let mut look = tokio::time::interval(LOOK);
     while run.received.load(Ordering::Relaxed) < expected

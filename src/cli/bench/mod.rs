@@ -8,6 +8,7 @@
 mod client;
 mod connects;
 mod load;
+mod offline;
 mod others;
 mod pace;
 mod process;
@@ -63,7 +64,7 @@ pub struct BenchArgs {
     /// Publishers [default: 10; fan-in 50, fan-out 1]
     #[arg(long, value_parser = number())]
     publishers: Option<u64>,
-    /// Subscribers, each of which receives everything [default: 10; fan-in 1, fan-out 50]
+    /// Subscribers, each of which receives everything [default: 10; fan-in and offline 1, fan-out 50]
     #[arg(long, value_parser = number())]
     subscribers: Option<u64>,
     /// Subscriber N receives only from publisher N
@@ -123,6 +124,8 @@ enum Scenario {
     Connect,
     /// As pairs, at a fixed rate
     Latency,
+    /// Ten publishers to one subscriber that is away and comes back: messages acknowledged per second (QoS 1 or 2)
+    Offline,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -163,6 +166,7 @@ pub fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
         Scenario::Connect => {
             runtime.block_on(connects::run(target, args.clients, args.seconds, &args.pids))?
         }
+        Scenario::Offline => runtime.block_on(args.into_load(target)?.run_offline())?,
         _ => runtime.block_on(args.into_load(target)?.run())?,
     };
     report.print(json)?;
@@ -198,10 +202,14 @@ impl BenchArgs {
         let (publishers, subscribers) = match self.scenario {
             Scenario::FanIn => (50, 1),
             Scenario::FanOut => (1, 50),
+            Scenario::Offline => (10, 1),
             _ => (10, 10),
         };
         let publishers = self.publishers.unwrap_or(publishers);
         let subscribers = self.subscribers.unwrap_or(subscribers);
+        if self.scenario == Scenario::Offline && (self.qos == 0 || subscribers != 1) {
+            return Err(BadUsage("offline needs --qos 1 or 2, and has one subscriber".into()));
+        }
         if self.each && publishers != subscribers {
             return Err(BadUsage("--each needs as many publishers as subscribers".into()));
         }

@@ -26,7 +26,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::broker::{Change, Journal, JournalError, Saved, Ticket, Written};
+use crate::broker::{Change, Journal, JournalError, Saved, Ticket, Together, Written};
 
 use super::StoreError;
 use super::database::Database;
@@ -110,6 +110,10 @@ impl Journal for StateDb {
                 Err(_) => Err(JournalError("the gateway stops".into())),
             }
         })
+    }
+
+    fn together(&self) -> Together<'_> {
+        Together(Some(self.shared.together.read_recursive()))
     }
 
     fn is_writable(&self) -> bool {

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::watch;
 
 use crate::broker::{Change, Written};
@@ -29,6 +29,9 @@ const CHECKPOINT: u64 = 4 << 20;
 
 pub(super) struct Shared {
     gathered: Mutex<Gathered>,
+    /// Read by those who record changes that belong together, written when changes are taken; locked before
+    /// `gathered`.
+    pub together: RwLock<()>,
     wake: Condvar,
     pub progress: watch::Sender<Progress>,
     pub writable: AtomicBool,
@@ -69,6 +72,7 @@ impl Shared {
         let since = (!image.dirty.is_empty()).then(Instant::now);
         Shared {
             gathered: Mutex::new(Gathered { image, taken: 0, wanted: false, since, stop: false }),
+            together: RwLock::new(()),
             wake: Condvar::new(),
             progress: watch::Sender::default(),
             writable: AtomicBool::new(true),
@@ -174,6 +178,9 @@ impl Writer {
                 }
             }
         }
+        drop(gathered);
+        let _nobody_is_halfway = self.shared.together.write();
+        let mut gathered = self.shared.gathered.lock();
         gathered.wanted = false;
         gathered.since = None;
         gathered.taken = gathered.image.recorded;
