@@ -7,6 +7,7 @@
 mod support;
 
 mod bounds;
+mod compare;
 mod damaged;
 mod exchange;
 mod full;
