@@ -65,16 +65,16 @@ fn pubrel_frees_the_identifier_for_good(ending: Ending) {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Cut {
-    AfterPublish,
-    AfterPubRec,
-    AfterPubRel,
-    AfterPubComp,
+    Publish,
+    PubRec,
+    PubRel,
+    PubComp,
 }
 
 fn a_subscriber_gets_a_message_once_wherever_its_exchange_was_cut(ending: Ending) {
     let world = World::start(ending);
     for version in [Version::V311, Version::V5] {
-        for cut in [Cut::AfterPublish, Cut::AfterPubRec, Cut::AfterPubRel, Cut::AfterPubComp] {
+        for cut in [Cut::Publish, Cut::PubRec, Cut::PubRel, Cut::PubComp] {
             subscriber_cut(&world, version, cut);
         }
     }
@@ -96,13 +96,13 @@ fn subscriber_cut(world: &World, version: Version, cut: Cut) {
         ids.push(publish.id.expect("it is of QoS 2"));
         receiver.take(&Packet::Publish(publish));
     }
-    if cut != Cut::AfterPublish {
+    if cut != Cut::Publish {
         client.send(&ack(PUBREC, ids[0]));
     }
-    if cut == Cut::AfterPubRel || cut == Cut::AfterPubComp {
+    if cut == Cut::PubRel || cut == Cut::PubComp {
         client.await_pubrel(ids[0]);
     }
-    if cut == Cut::AfterPubComp {
+    if cut == Cut::PubComp {
         receiver.take(&Packet::PubRel { id: ids[0], code: 0, properties: Vec::new() });
         client.send(&ack(PUBCOMP, ids[0]));
         // PUBCOMP has no answer; SUBACK is a promise and comes after it.
@@ -112,7 +112,7 @@ fn subscriber_cut(world: &World, version: Version, cut: Cut) {
     let mut client = world.resume(&keep);
     // What is sent again comes first, in its order, each under its identifier.
     for (n, id) in ids.into_iter().enumerate() {
-        if n == 0 && cut == Cut::AfterPubComp {
+        if n == 0 && cut == Cut::PubComp {
             continue;
         }
         let packet = client.read();
@@ -121,11 +121,11 @@ fn subscriber_cut(world: &World, version: Version, cut: Cut) {
             Packet::Publish(publish) => {
                 assert!(publish.dup, "{cut:?}: {publish:?}");
                 assert_eq!(publish.id, Some(id), "{cut:?}: another identifier");
-                assert!(n > 0 || cut != Cut::AfterPubRel, "{cut:?}: {publish:?} was released already");
+                assert!(n > 0 || cut != Cut::PubRel, "{cut:?}: {publish:?} was released already");
             }
             Packet::PubRel { id: of, .. } => {
                 assert_eq!(*of, id, "{cut:?}");
-                assert!(n == 0 && cut != Cut::AfterPublish, "{cut:?}: {packet:?}");
+                assert!(n == 0 && cut != Cut::Publish, "{cut:?}: {packet:?}");
             }
             other => panic!("{cut:?}: expected what was sent before, got {other:?}"),
         }
