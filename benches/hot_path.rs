@@ -120,6 +120,7 @@ impl World {
             address: ([127, 0, 0, 1], 1).into(),
             listener: "bench".into(),
             certificate: None,
+            closed: Arc::default(),
             anonymous: Some("bench".into()),
             limits: self.limits.clone(),
             evicted,

@@ -2,18 +2,25 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{net::TcpStream, sync::mpsc, task::JoinSet};
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
-    admin::{self, Admin, AdminSocket, Command},
-    broker::{self, Broker, Door},
+    admin::{self, Admin, AdminSocket},
+    broker::{self, Broker},
     config::{self, Config, ConfigError},
-    mqtt::ReasonCode,
-    net::{BindError, Lobby, Tcp, Tls, tls},
+    net::{BindError, Tls},
     policy::{self, Policy, acl},
     store::{AccountsDb, StateDb, StoreError},
     system::memory,
 };
+
+mod doors;
+mod reload;
+
+use doors::Doors;
+use reload::{Running, obey};
 
 /// Why the gateway cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -38,9 +45,8 @@ pub enum GatewayError {
 /// A running gateway; it stops when dropped, in order only by [`Gateway::stop`].
 pub struct Gateway {
     broker: Arc<Broker>,
-    policy: Arc<Policy>,
+    running: Arc<Running>,
     state: Arc<StateDb>,
-    listening: Vec<(String, SocketAddr)>,
     tasks: JoinSet<()>,
 }
 
@@ -56,7 +62,6 @@ impl Gateway {
     /// # Errors
     /// Whatever part cannot start; nothing is left running then.
     pub fn start(config: &Config) -> Result<Self, GatewayError> {
-        let certificates = open_tls(config)?;
         let accounts = Arc::new(AccountsDb::open(&config.gateway.state)?);
         let socket = AdminSocket::bind(&config.gateway.state)?;
         let (policy, voice) = Policy::open_with_voice(accounts, policy_settings(config))?;
@@ -64,22 +69,11 @@ impl Gateway {
         let state = Arc::new(state);
         let broker = Broker::new(policy.clone(), state.clone(), broker_settings(config));
         broker.restore(saved);
+        let mut doors = Doors::new(broker.clone(), policy.clone());
+        let prepared = doors.prepare(config)?;
+        let http = config.admin.http.map(admin::listen).transpose()?;
+        doors.change(config, prepared);
         let mut tasks = JoinSet::new();
-        let mut listening = Vec::new();
-        for (listener, tls) in config.listeners.iter().zip(&certificates) {
-            let socket = Tcp::bind(listener)?;
-            let address = socket.address().unwrap_or(listener.address);
-            listening.push((listener.name.clone(), address));
-            let entrance = Entrance { broker: broker.clone(), policy: policy.clone(), tls: tls.clone() };
-            tasks.spawn(listen(entrance, socket, listener.clone()));
-            if let Some(tls) = tls {
-                for warning in tls.warnings() {
-                    tracing::warn!(listener = listener.name, "{warning}");
-                }
-                let (policy, listener) = (policy.clone(), listener.name.clone());
-                tasks.spawn(tls.clone().follow(move || policy.certificates_changed(&listener)));
-            }
-        }
         tasks.spawn(policy.clone().follow());
         tasks.spawn(broker.clone().keep_house());
         tasks.spawn(give_back_memory());
@@ -88,31 +82,31 @@ impl Gateway {
             tasks.spawn(broker.clone().publish_sys(voice, interval));
         }
         let (commands, obeyed) = mpsc::channel(8);
+        let seen = Arc::new(ArcSwap::from_pointee(doors.seen()));
         let admin = Admin {
             broker: broker.clone(),
             policy: policy.clone(),
             id: config.gateway.id.as_str().into(),
-            listening: listening.clone().into(),
-            certificates: certificates.into_iter().flatten().collect(),
+            doors: seen.clone(),
             commands,
         };
-        tasks.spawn(obey(policy.clone(), obeyed));
-        if let Some(address) = config.admin.http {
-            let listener = admin::listen(address)?;
-            let address = listener.local_addr().unwrap_or(address);
-            tracing::info!(%address, "metrics over HTTP");
+        let doors = tokio::sync::Mutex::new(doors);
+        let running =
+            Arc::new(Running { policy: policy.clone(), doors, seen, config: Mutex::new(config.clone()) });
+        tasks.spawn(obey(running.clone(), obeyed));
+        if let Some(listener) = http {
+            if let Ok(address) = listener.local_addr() {
+                tracing::info!(%address, "metrics over HTTP");
+            }
             tasks.spawn(admin.clone().serve_http(listener));
         }
         tasks.spawn(admin.serve_socket(socket));
-        for (name, address) in &listening {
-            tracing::info!(listener = name, %address, "listening");
-        }
-        Ok(Gateway { broker, policy, state, listening, tasks })
+        Ok(Gateway { broker, running, state, tasks })
     }
 
     /// Name and address of every listener.
-    pub fn listening(&self) -> &[(String, SocketAddr)] {
-        &self.listening
+    pub fn listening(&self) -> Vec<(String, SocketAddr)> {
+        self.running.seen.load().listening.clone()
     }
 
     /// What can be counted.
@@ -120,15 +114,15 @@ impl Gateway {
         self.broker.counters()
     }
 
-    /// Reads accounts and rules again at once. How it went is in the log.
-    pub async fn reload_accounts(&self) {
-        let _ = reload_accounts(&self.policy).await;
+    /// Reads the configuration, accounts and rules again. How it went is in the log.
+    pub async fn reload(&self) {
+        let _ = self.running.clone().reload().await;
     }
 
     /// Takes no more connections, tells every client, and waits until they are gone, a few seconds at most.
     pub async fn stop(mut self) {
-        self.tasks.abort_all();
-        while self.tasks.join_next().await.is_some() {}
+        self.running.doors.lock().await.close().await;
+        self.tasks.shutdown().await;
         let left = self.broker.shutdown(FAREWELL).await;
         if left > 0 {
             tracing::warn!(clients = left, "some clients did not take their farewell in time");
@@ -148,31 +142,6 @@ async fn give_back_memory() {
     }
 }
 
-/// Does what operators ask for, for ever.
-async fn obey(policy: Arc<Policy>, mut commands: mpsc::Receiver<Command>) {
-    while let Some(command) = commands.recv().await {
-        match command {
-            Command::Reload(done) => {
-                // Whoever asked may have gone.
-                let _ = done.send(reload_accounts(&policy).await);
-            }
-        }
-    }
-}
-
-async fn reload_accounts(policy: &Arc<Policy>) -> Result<(), String> {
-    let policy = policy.clone();
-    let outcome = match tokio::task::spawn_blocking(move || policy.reload()).await {
-        Ok(outcome) => outcome.map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    match &outcome {
-        Ok(()) => tracing::info!("accounts and rules read again"),
-        Err(error) => tracing::error!(error, "accounts cannot be read: the rules read last stay in force"),
-    }
-    outcome
-}
-
 /// Reads the certificates of each listener that has any, in the order of the listeners. Blocks.
 ///
 /// # Errors
@@ -184,81 +153,6 @@ pub fn open_tls(config: &Config) -> Result<Vec<Option<Arc<Tls>>>, ConfigError> {
         opened.push(tls.and_then(|tls| tls.map_err(|problem| problems.push(problem)).ok()));
     }
     if problems.is_empty() { Ok(opened) } else { Err(config.wrong(problems)) }
-}
-
-/// What a connection of one listener meets on its way in.
-#[derive(Clone)]
-struct Entrance {
-    broker: Arc<Broker>,
-    policy: Arc<Policy>,
-    tls: Option<Arc<Tls>>,
-}
-
-impl Entrance {
-    /// Serves a connection, after its TLS handshake if the listener has TLS. Runs on the connection's own task.
-    async fn serve(self, stream: TcpStream, mut door: Door) {
-        let Some(tls) = &self.tls else { return broker::serve(self.broker, stream, door).await };
-        let handshake = tls.accept(stream, door.limits.connect_timeout);
-        let outcome = tokio::select! {
-            outcome = handshake => outcome,
-            _ = &mut door.evicted => {
-                self.broker.counters().drop_one(broker::Dropped::Pending);
-                return;
-            }
-        };
-        match outcome {
-            Ok((stream, presented)) => {
-                door.certificate = presented.map(certificate);
-                broker::serve(self.broker, stream, door).await;
-            }
-            Err(tls::Failure::Certificate(why)) => {
-                self.policy.refused_at_door("", "", door.address, ReasonCode::NotAuthorized, why);
-            }
-            Err(why) => tracing::debug!(address = %door.address, "{why}"),
-        }
-    }
-}
-
-/// What the policy needs to know of a client's certificate.
-fn certificate(presented: tls::Presented) -> policy::Certificate {
-    let user = presented.user().map(Arc::from);
-    policy::Certificate::new(user, move || presented.check())
-}
-
-/// Takes connections for ever.
-async fn listen(entrance: Entrance, socket: Tcp, config: config::Listener) {
-    let lobby = Lobby::new(config.limits.pending);
-    let limits = Arc::new(connection_limits(&config.limits));
-    let listener: Arc<str> = config.name.as_str().into();
-    let anonymous: Option<Arc<str>> = config.anonymous.as_deref().map(Arc::from);
-    loop {
-        let (stream, address) = socket.accept().await;
-        let door = Door {
-            address,
-            listener: listener.clone(),
-            anonymous: anonymous.clone(),
-            limits: limits.clone(),
-            certificate: None,
-            evicted: lobby.enter(),
-        };
-        tokio::spawn(entrance.clone().serve(stream, door));
-    }
-}
-
-fn connection_limits(limits: &config::Limits) -> broker::Limits {
-    broker::Limits {
-        connections: limits.connections,
-        packet_size: limits.packet_size,
-        inflight: limits.inflight,
-        queued_messages: limits.queued_messages,
-        queued_bytes: limits.queued_bytes,
-        keep_alive: limits.keep_alive,
-        topic_levels: limits.topic_levels,
-        topic_length: limits.topic_length,
-        subscriptions: limits.subscriptions,
-        session_expiry: if limits.session_expiry == 0 { u32::MAX } else { limits.session_expiry },
-        connect_timeout: limits.connect_timeout,
-    }
 }
 
 fn broker_settings(config: &Config) -> broker::Settings {
@@ -286,5 +180,11 @@ pub fn policy_settings(config: &Config) -> policy::Settings {
         check_retained_source: config.acl.retained_source == config::RetainedSource::Checked,
         upgrade_passwords: config.auth.upgrade_passwords,
         remember_logins: config.auth.cache.verified,
+        throttle: policy::ThrottleRules {
+            failures: config.auth.throttle.failures,
+            window: config.auth.throttle.window,
+            ban: config.auth.throttle.ban,
+            exempt_loopback: config.auth.throttle.exempt_loopback,
+        },
     }
 }

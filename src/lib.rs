@@ -12,6 +12,7 @@ pub mod config;
 pub mod gateway;
 pub mod mqtt;
 pub mod net;
+pub mod pki;
 pub mod policy;
 pub mod session;
 pub mod store;

@@ -20,6 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("net", &["config"]),
     ("session", &["mqtt"]),
     ("broker", &["mqtt", "session", "policy"]),
+    ("pki", &[]),
     ("policy", &["mqtt"]),
     ("panel", &[]),
     ("latch", &[]),
@@ -29,9 +30,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("system", &[]),
 ];
 
-const ALL: [&str; 14] = [
-    "cli", "gateway", "config", "mqtt", "net", "session", "broker", "policy", "panel", "latch", "bridge",
-    "store", "admin", "system",
+const ALL: [&str; 15] = [
+    "cli", "gateway", "config", "mqtt", "net", "session", "broker", "pki", "policy", "panel", "latch",
+    "bridge", "store", "admin", "system",
 ];
 
 /// The source without comments, string contents and `#[cfg(test)]` items.

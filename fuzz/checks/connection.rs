@@ -209,6 +209,7 @@ fn enter(broker: &Arc<Broker>) -> (DuplexStream, JoinHandle<()>, Sender<()>) {
             connect_timeout: Duration::from_secs(10),
         }),
         certificate: None,
+        closed: Arc::default(),
         evicted,
     };
     (near, tokio::spawn(broker::serve(broker.clone(), far, door)), place)

@@ -15,17 +15,15 @@ use crate::{
     policy::{Spread, Verdicts},
 };
 
+use super::Doors;
+
 /// The media type of [`text`].
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// All metrics as text.
-pub(super) fn text(
-    broker: Snapshot,
-    policy: Verdicts,
-    certificates: Arc<[Arc<Tls>]>,
-) -> Result<String, fmt::Error> {
+pub(super) fn text(broker: Snapshot, policy: Verdicts, doors: Arc<Doors>) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Scrape { broker, policy, certificates }));
+    registry.register_collector(Box::new(Scrape { broker, policy, doors }));
     let mut out = String::new();
     text::encode(&mut out, &registry)?;
     Ok(out)
@@ -35,7 +33,7 @@ pub(super) fn text(
 struct Scrape {
     broker: Snapshot,
     policy: Verdicts,
-    certificates: Arc<[Arc<Tls>]>,
+    doors: Arc<Doors>,
 }
 
 /// Labels of one sample.
@@ -47,7 +45,7 @@ impl Collector for Scrape {
         broker(&self.broker, &mut out)?;
         store(&self.broker, &mut out)?;
         policy(&self.policy, &mut out)?;
-        certificates(&self.certificates, &mut out)
+        certificates(&self.doors.certificates, &mut out)
     }
 }
 
@@ -162,6 +160,12 @@ fn policy(now: &Verdicts, out: &mut Writer<'_>) -> fmt::Result {
     out.counter("latchgate_policy_cache_misses", misses, now.cache_misses)?;
     let remembered = "Logins that were verified a short while ago, so that nothing was hashed";
     out.counter("latchgate_policy_logins_remembered", remembered, now.remembered_logins)?;
+    let bans = "Bans after failed logins";
+    out.counter("latchgate_policy_login_bans", bans, now.throttled.bans)?;
+    let banned = "Logins refused since they were banned";
+    out.counter("latchgate_policy_logins_banned", banned, now.throttled.refused)?;
+    let delayed = "Failed logins that were answered late";
+    out.counter("latchgate_policy_logins_delayed", delayed, now.throttled.delayed)?;
     let passwords = "Time to verify a password in full, right or wrong";
     out.histogram("latchgate_policy_password_verification_seconds", passwords, &now.passwords)
 }

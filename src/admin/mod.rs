@@ -12,9 +12,10 @@ mod socket;
 
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
+use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{broker::Broker, net::Tls, policy::Policy};
+use crate::{broker::Broker, config::Difference, net::Tls, policy::Policy};
 
 pub use routes::Question;
 pub use socket::{AdminSocket, SocketError, connect, path};
@@ -22,8 +23,30 @@ pub use socket::{AdminSocket, SocketError, connect, path};
 /// What an operator can have done; obeyed by the gateway.
 #[derive(Debug)]
 pub enum Command {
-    /// Read accounts and rules again, and say how it went.
-    Reload(oneshot::Sender<Result<(), String>>),
+    /// Read the configuration, accounts and rules again, and say how it went.
+    Reload(oneshot::Sender<Result<Reloaded, String>>),
+    /// Say what reading the configuration again would change.
+    Plan(oneshot::Sender<Result<Difference, String>>),
+}
+
+/// What reading again came to.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Reloaded {
+    /// What was read.
+    pub reloaded: Vec<&'static str>,
+    /// Changes of the configuration that are in force now.
+    pub applied: Vec<String>,
+    /// Changes of the configuration that take a restart of the gateway.
+    pub restart: Vec<String>,
+}
+
+/// The listeners that are open now.
+#[derive(Debug)]
+pub struct Doors {
+    /// Name and address of every one.
+    pub listening: Vec<(String, SocketAddr)>,
+    /// The TLS of every one that has it.
+    pub certificates: Vec<Arc<Tls>>,
 }
 
 /// What the answers are taken from.
@@ -35,10 +58,8 @@ pub struct Admin {
     pub policy: Arc<Policy>,
     /// The gateway's id.
     pub id: Arc<str>,
-    /// Name and address of every listener.
-    pub listening: Arc<[(String, SocketAddr)]>,
-    /// The TLS of every listener that has it.
-    pub certificates: Arc<[Arc<Tls>]>,
+    /// The listeners.
+    pub doors: Arc<ArcSwap<Doors>>,
     /// To the gateway.
     pub commands: mpsc::Sender<Command>,
 }

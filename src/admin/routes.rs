@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
+use crate::config::Difference;
 use crate::policy::{Explanation, acl::Access};
 
-use super::{Admin, Command, metrics};
+use super::{Admin, Command, Reloaded, metrics};
 
 /// Largest body in bytes: a topic and two names of the greatest length MQTT knows, escaped.
 const LARGEST: usize = 2 * 1024 * 1024;
@@ -29,6 +30,7 @@ pub(super) fn local(admin: Admin) -> Router {
         .route("/status", get(status))
         .route("/explain", post(explain))
         .route("/reload", post(reload))
+        .route("/plan", get(plan))
         .layer(DefaultBodyLimit::max(LARGEST))
         .with_state(admin.clone());
     monitoring(admin).merge(everything)
@@ -94,18 +96,28 @@ async fn explain(State(admin): State<Admin>, body: Bytes) -> Result<Json<Explana
     }
 }
 
-async fn reload(State(admin): State<Admin>) -> Result<Json<Value>, Refusal> {
+async fn reload(State(admin): State<Admin>) -> Result<Json<Reloaded>, Refusal> {
     let failed = |what: String| Refusal(StatusCode::INTERNAL_SERVER_ERROR, what);
     let (done, outcome) = oneshot::channel();
     let stopping = |_| failed("the gateway is stopping".into());
     admin.commands.send(Command::Reload(done)).await.map_err(|_| failed("the gateway is stopping".into()))?;
-    outcome.await.map_err(stopping)?.map_err(failed)?;
-    Ok(Json(json!({ "reloaded": ["accounts", "rules"] })))
+    Ok(Json(outcome.await.map_err(stopping)?.map_err(failed)?))
+}
+
+async fn plan(State(admin): State<Admin>) -> Result<Json<Value>, Refusal> {
+    let failed = |what: String| Refusal(StatusCode::INTERNAL_SERVER_ERROR, what);
+    let (done, outcome) = oneshot::channel();
+    let stopping = |_| failed("the gateway is stopping".into());
+    admin.commands.send(Command::Plan(done)).await.map_err(|_| failed("the gateway is stopping".into()))?;
+    let Difference { live, listeners, restart } = outcome.await.map_err(stopping)?.map_err(failed)?;
+    Ok(Json(json!({ "live": live, "listeners": listeners, "restart": restart })))
 }
 
 async fn status(State(admin): State<Admin>) -> Json<Value> {
     let now = admin.broker.snapshot();
     let listeners: Vec<Value> = admin
+        .doors
+        .load()
         .listening
         .iter()
         .map(|(name, address)| json!({ "name": name, "address": address.to_string() }))
@@ -132,7 +144,7 @@ async fn status(State(admin): State<Admin>) -> Json<Value> {
 }
 
 async fn scrape(State(admin): State<Admin>) -> Response {
-    match metrics::text(admin.broker.snapshot(), admin.policy.verdicts(), admin.certificates.clone()) {
+    match metrics::text(admin.broker.snapshot(), admin.policy.verdicts(), admin.doors.load_full()) {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => Refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

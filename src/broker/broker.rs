@@ -98,6 +98,11 @@ impl Broker {
         &self.counters
     }
 
+    /// Has every connection look around: a listener was closed.
+    pub fn ring(&self) {
+        self.registry.all().iter().for_each(|seat| seat.outbox.bell.wake());
+    }
+
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }

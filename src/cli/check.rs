@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::output;
-use crate::config::{ClientCertificate, Config, ConfigError, Listener};
+use crate::config::{ClientCertificate, Config, ConfigError, Listener, Protocol, UsernameFrom};
 use crate::gateway;
 
 /// Check the configuration and show what it would do
@@ -20,6 +20,11 @@ pub struct CheckArgs {
     /// Print a configuration that explains every key and has it at its default, instead of checking
     #[arg(long, conflicts_with = "json")]
     print_defaults: bool,
+
+    /// Ask the running gateway what reading its configuration again would change: at once, by closing and opening
+    /// listeners, and what only a restart would
+    #[arg(long, conflicts_with = "print_defaults")]
+    diff: bool,
 }
 
 /// Checks the configuration of `context`. Exit status 2 if it is wrong.
@@ -27,6 +32,9 @@ pub fn run(args: CheckArgs, context: &Context) -> anyhow::Result<ExitCode> {
     if args.print_defaults {
         output::print(&crate::config::reference())?;
         return Ok(ExitCode::SUCCESS);
+    }
+    if args.diff {
+        return diff(&args, context);
     }
     let checked = context.config().and_then(|config| {
         let warnings = warnings(&config)?;
@@ -44,6 +52,24 @@ pub fn run(args: CheckArgs, context: &Context) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What the running gateway would do with its file as it is now.
+fn diff(args: &CheckArgs, context: &Context) -> anyhow::Result<ExitCode> {
+    let answer = super::admin::ask(&context.state_dir()?, "GET", "/plan", None)?;
+    if args.json {
+        output::print_json(&answer)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut text = String::new();
+    super::reload::list(&answer["live"], "live      ", &mut text);
+    super::reload::list(&answer["listeners"], "listener  ", &mut text);
+    super::reload::list(&answer["restart"], "restart   ", &mut text);
+    if text.is_empty() {
+        text.push_str("the running gateway has this configuration\n");
+    }
+    output::print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Everything questionable, the files that the configuration names included.
 fn warnings(config: &Config) -> Result<Vec<String>, ConfigError> {
     let certificates = gateway::open_tls(config)?;
@@ -53,7 +79,12 @@ fn warnings(config: &Config) -> Result<Vec<String>, ConfigError> {
 
 /// What comes in by a listener, as an address would say it.
 fn protocol(listener: &Listener) -> &'static str {
-    if listener.tls.is_some() { "mqtts" } else { "mqtt" }
+    match (listener.protocol, listener.tls.is_some()) {
+        (Protocol::Mqtt, false) => "mqtt",
+        (Protocol::Mqtt, true) => "mqtts",
+        (Protocol::Websocket, false) => "ws",
+        (Protocol::Websocket, true) => "wss",
+    }
 }
 
 fn as_text(config: &Config, warnings: &[String]) -> String {
@@ -70,13 +101,20 @@ fn as_text(config: &Config, warnings: &[String]) -> String {
             Some(user) => format!("clients without a login are \"{user}\""),
             None => "clients must log in".to_owned(),
         };
-        let certificates = match tls.as_ref().map(|tls| tls.client_certificate) {
-            None | Some(ClientCertificate::None) => "",
-            Some(ClientCertificate::Optional) => ", may show a certificate",
-            Some(ClientCertificate::Required) => ", must show a certificate",
+        let is_login = tls.as_ref().is_some_and(|tls| tls.username_from != UsernameFrom::None);
+        let logins = match tls.as_ref().map(|tls| tls.client_certificate) {
+            None | Some(ClientCertificate::None) => logins,
+            Some(ClientCertificate::Optional) if is_login => {
+                format!("a certificate is a login; else {logins}")
+            }
+            Some(ClientCertificate::Optional) => format!("{logins} and may show a certificate"),
+            Some(ClientCertificate::Required) if is_login => {
+                "clients' certificates are their login".to_owned()
+            }
+            Some(ClientCertificate::Required) => format!("{logins} and must show a certificate"),
         };
         let protocol = protocol(listener);
-        let _ = writeln!(text, "listen   {address}  {protocol}  \"{name}\", {logins}{certificates}");
+        let _ = writeln!(text, "listen   {address}  {protocol}  \"{name}\", {logins}");
     }
     if let Some(address) = config.admin.http {
         let _ = writeln!(text, "monitor  http://{address}/metrics and /healthz");
@@ -91,9 +129,12 @@ fn as_json(config: &Config, warnings: &[String]) -> Value {
     let listeners: Vec<Value> = config
         .listeners
         .iter()
-        .map(|listener @ Listener { name, address, anonymous, .. }| {
-            let (address, tls) = (address.to_string(), listener.tls.is_some());
-            json!({"name": name, "address": address, "protocol": "mqtt", "tls": tls, "anonymous": anonymous})
+        .map(|Listener { name, address, protocol, origins, anonymous, tls, .. }| {
+            let (address, protocol, tls) = (address.to_string(), protocol.word(), tls.is_some());
+            json!({
+                "name": name, "address": address, "protocol": protocol, "tls": tls, "origins": origins,
+                "anonymous": anonymous,
+            })
         })
         .collect();
     json!({

@@ -17,6 +17,7 @@ mod explain;
 mod hash;
 mod man;
 mod output;
+mod pki;
 mod publish;
 mod reload;
 mod role;
@@ -79,6 +80,7 @@ enum Command {
     /// Rules; a running gateway obeys a change within a second
     #[command(subcommand)]
     Acl(acl::AclCommand),
+    Pki(pki::PkiArgs),
     Explain(explain::ExplainArgs),
     Reload(reload::ReloadArgs),
     Bench(bench::BenchArgs),
@@ -101,6 +103,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 acl::decide(accounts, &question, &gateway::policy_settings(&config))
             })
         }
+        Command::Pki(args) => pki::run(args),
         Command::Explain(args) => explain::run(args, || Ok(context.state_dir()?)),
         Command::Reload(args) => reload::run(args, &context.state_dir()?),
         Command::Pub(args) => publish::run(args),

@@ -9,7 +9,7 @@ use crate::system::{
     signals::{Event, Signals},
 };
 
-/// Run the gateway in the foreground, until SIGTERM or Ctrl-C; SIGHUP reads accounts and rules again
+/// Run the gateway in the foreground, until SIGTERM or Ctrl-C; SIGHUP reads the configuration, accounts and rules again
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {}
 
@@ -33,7 +33,7 @@ pub fn run(_args: RunArgs, context: &Context) -> anyhow::Result<ExitCode> {
         loop {
             match signals.next().await {
                 Event::Shutdown => break,
-                Event::Reload => gateway.reload_accounts().await,
+                Event::Reload => gateway.reload().await,
             }
         }
         tracing::info!("stopping");

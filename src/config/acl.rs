@@ -34,6 +34,11 @@ words! {
     }
 }
 
+impl Acl {
+    /// Keys that a running gateway can apply.
+    pub(super) const LIVE: [&str; 3] = ["retained_source", "superusers", "subscribe"];
+}
+
 section! {
     /// How rules are read. The rules themselves are made with `latchgate acl`.
     pub struct Acl {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::number::Span;
+use super::number::{Seconds32, SecondsOrSpan, Span};
 use super::scalar::{List, OneOf, Switch, words};
 use super::section::section;
 
@@ -26,6 +26,27 @@ section! {
 
         /// What is remembered of logins.
         pub cache: AuthCache => AuthCache = AuthCache::default(),
+
+        /// What failed logins lead to.
+        pub throttle: AuthThrottle => AuthThrottle = AuthThrottle::default(),
+    }
+}
+
+section! {
+    /// What failed logins lead to. Their answers are delayed more and more, up to 4 s; then who tries is banned.
+    pub struct AuthThrottle {
+        /// Failed logins with one user name from one address that ban this login there; four times as many, with
+        /// whatever names, ban the address. IPv6 addresses count by /64. 0: nobody is delayed or banned.
+        pub failures: u32 => Seconds32 = 5,
+
+        /// How long failures are added up. A whole number is in seconds.
+        pub window: Duration => SecondsOrSpan = Duration::from_secs(300),
+
+        /// How long a ban lasts. A whole number is in seconds.
+        pub ban: Duration => SecondsOrSpan = Duration::from_secs(300),
+
+        /// Whether logins from this machine (127.0.0.0/8 and ::1) are never delayed or banned.
+        pub exempt_loopback: bool => Switch = true,
     }
 }
 

@@ -59,7 +59,7 @@ section! {
         pub session_expiry: u32 => Seconds32 = 0,
 
         /// Seconds within which a new connection must have sent its CONNECT; as long again may pass until it is
-        /// answered.
+        /// answered, and with TLS as long before it for the handshake.
         pub connect_timeout: Duration => Timeout = Duration::from_secs(10),
 
         /// Connections of a listener that are not yet admitted; when there are more, the oldest is closed.
@@ -69,7 +69,7 @@ section! {
 
 impl Limits {
     /// Keys that count for the whole gateway, so that a listener cannot set them.
-    const GATEWAY_ONLY: [&str; 4] = ["sessions", "retained_messages", "retained_bytes", "memory"];
+    pub(super) const GATEWAY_ONLY: [&str; 4] = ["sessions", "retained_messages", "retained_bytes", "memory"];
 }
 
 /// The limits of one listener; what it does not set is as in `[limits]`.

@@ -7,9 +7,20 @@ use toml::de::DeValue;
 
 use super::error::quoted;
 use super::limits::{Limits, ListenerLimits};
+use super::scalar::{List, OneOf, words};
 use super::section::{Entry, Reader, Section, Setting, comment, kind_of, section};
-use super::text::{Address, Name, OptionalUser};
+use super::text::{Address, Name, OptionalUser, Origin};
 use super::tls::{OptionalTls, Tls};
+
+words! {
+    /// What clients speak to a listener.
+    pub enum Protocol {
+        /// MQTT.
+        Mqtt = "mqtt",
+        /// MQTT in WebSocket frames.
+        Websocket = "websocket",
+    }
+}
 
 section! {
     /// A place where clients may connect; as many as needed, each beginning with `[[listener]]`. A file without any
@@ -20,6 +31,15 @@ section! {
 
         /// IP address and port. `0.0.0.0` and `[::]` are every address of this machine; port 0 is any that is free.
         pub address: SocketAddr => Address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1883)),
+
+        /// What clients speak: MQTT, or MQTT over WebSocket (any path, subprotocol `mqtt`).
+        pub protocol: Protocol => OneOf<Protocol> = Protocol::Mqtt,
+
+        /// Web pages that may connect over WebSocket, by their origins as browsers write them:
+        /// `["https://lamp.example"]`; `"*"` is every page. Empty: pages of the host name that they ask for, whatever the
+        /// port. An attacker's page can have its own host name lead here, so list the origins where `anonymous` is set.
+        /// Clients that are no browsers send no origin and are not asked.
+        pub origins: Vec<String> => List<Origin, 0> = Vec::new(),
 
         /// The user name given to clients that bring none. Without this key they are refused.
         pub anonymous: Option<String> => OptionalUser = None,
@@ -66,7 +86,15 @@ impl Setting for Listeners {
                 continue;
             };
             let places = ["name", "address"].map(|key| require(&section, key, reader));
+            let origins = section.span_of("origins");
             let listener = Listener::read_keys(section, reader, &defaults);
+            if let Some(span) = origins
+                && listener.protocol != Protocol::Websocket
+                && !listener.origins.is_empty()
+            {
+                let what = "`origins` is for WebSocket listeners: only web pages have one";
+                reader.wrong(span, what, "add protocol = \"websocket\", or take it out");
+            }
             taken.add(&listener, places, reader);
             listeners.push(listener);
         }

@@ -8,6 +8,7 @@
 mod acl;
 mod admin;
 mod auth;
+mod difference;
 mod error;
 mod gateway;
 mod limits;
@@ -27,11 +28,12 @@ use toml::de::DeTable;
 
 pub use acl::{Acl, RefusedPublish, RetainedSource, SubscribeRule};
 pub use admin::Admin;
-pub use auth::{Auth, AuthCache, Backend};
+pub use auth::{Auth, AuthCache, AuthThrottle, Backend};
+pub use difference::Difference;
 pub use error::{ConfigError, Problem};
 pub use gateway::Gateway;
 pub use limits::Limits;
-pub use listener::Listener;
+pub use listener::{Listener, Protocol};
 pub use log::{Level, Log, LogFormat, LogTarget};
 pub use tls::{ClientCertificate, NamedFile, Tls, UsernameFrom};
 

@@ -125,6 +125,28 @@ impl Scalar for Span {
     }
 }
 
+/// A duration with its unit, or a whole number of seconds; at least a second.
+pub(super) enum SecondsOrSpan {}
+
+impl Scalar for SecondsOrSpan {
+    type Value = Duration;
+
+    fn parse(value: &DeValue<'_>, folder: &Path) -> Result<Duration, Fault> {
+        let duration = match value {
+            DeValue::Integer(_) => Duration::from_secs(number(value, 3650 * 86_400)?),
+            _ => Span::parse(value, folder)?,
+        };
+        match duration >= Duration::from_secs(1) {
+            true => Ok(duration),
+            false => Err(Fault::new("is too short", "at least one second, 1 or \"1s\"")),
+        }
+    }
+
+    fn show(value: &Duration) -> String {
+        Span::show(value)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::scalar::parse;
@@ -138,6 +160,16 @@ mod tests {
         assert_eq!(parse::<Timeout>("0"), Ok(Timeout::NONE));
         assert!(std::time::Instant::now().checked_add(Timeout::NONE).is_some());
         assert_eq!((Bound::show(&usize::MAX), Timeout::show(&Timeout::NONE)), ("0".into(), "0".into()));
+    }
+
+    #[test]
+    fn a_bare_number_is_in_seconds_where_that_is_said() {
+        for (written, seconds) in [("60", 60), ("\"60s\"", 60), ("\"5m\"", 300)] {
+            assert_eq!(parse::<SecondsOrSpan>(written), Ok(Duration::from_secs(seconds)), "{written}");
+        }
+        for wrong in ["0", "\"0s\"", "\"10ms\"", "-1", "true", "999999999999"] {
+            assert!(parse::<SecondsOrSpan>(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

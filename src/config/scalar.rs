@@ -100,6 +100,13 @@ macro_rules! words {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum $Name { $( $(#[$doc])* $Variant, )* }
 
+        impl $Name {
+            /// The word that stands for it in the file.
+            pub fn word(self) -> &'static str {
+                match self { $( $Name::$Variant => $word, )* }
+            }
+        }
+
         impl $crate::config::scalar::Word for $Name {
             const WORDS: &'static [(&'static str, Self)] = &[$(($word, $Name::$Variant)),*];
         }

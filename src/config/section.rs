@@ -201,6 +201,14 @@ macro_rules! section {
                 ); )*
             }
 
+            /// Keys whose values `other` has otherwise.
+            #[allow(dead_code, reason = "not every section is compared by its keys")]
+            pub(super) fn differing(&self, other: &Self) -> Vec<&'static str> {
+                let mut keys = Vec::new();
+                $( if self.$field != other.$field { keys.push(stringify!($field)); } )*
+                keys
+            }
+
             /// Reads all keys; those absent or wrong are as in `fallback`.
             pub(super) fn read_keys(
                 mut section: $crate::config::section::Section<'_>,

@@ -33,9 +33,11 @@ pub(super) fn locate(
 pub(super) fn read(file: &Path) -> Result<String, ConfigError> {
     let unreadable = |why: String| ConfigError::Unreadable { file: file.to_owned(), why };
     let mut bytes = Vec::new();
-    File::open(file)
-        .and_then(|open| open.take(LARGEST + 1).read_to_end(&mut bytes))
-        .map_err(|error| unreadable(format!("cannot read the configuration: {error}")))?;
+    File::open(file).and_then(|open| open.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(|error| {
+        unreadable(format!(
+            "cannot read the configuration: {error}; name another file with --config or LATCHGATE_CONFIG"
+        ))
+    })?;
     if bytes.len() as u64 > LARGEST {
         return Err(unreadable(format!("this is no configuration: it is larger than {LARGEST} bytes")));
     }

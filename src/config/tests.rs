@@ -70,6 +70,8 @@ fn every_key_of_the_file_reaches_the_configuration() {
         [[listener]]
         name = "local"
         address = "[::1]:1884"
+        protocol = "websocket"
+        origins = ["https://Lamp.example:443", "null"]
         [limits]
         connections = 7
         packet_size = 0
@@ -99,6 +101,11 @@ fn every_key_of_the_file_reaches_the_configuration() {
 
     let [plain, local] = &config.listeners[..] else { panic!("two listeners") };
     assert_eq!((plain.anonymous.as_deref(), local.anonymous.as_deref()), (Some("guest"), None));
+    assert_eq!((plain.protocol, local.protocol), (Protocol::Mqtt, Protocol::Websocket));
+    assert_eq!(
+        (&plain.origins[..], &local.origins[..]),
+        (&[][..], &["https://lamp.example", "null"].map(String::from)[..])
+    );
     assert_eq!((plain.limits.connections, local.limits.connections, config.limits.connections), (5, 7, 7));
     assert_eq!((plain.limits.packet_size, local.limits.packet_size), (usize::MAX, usize::MAX));
     assert_eq!(plain.limits.connect_timeout, Duration::from_secs(3));
@@ -122,6 +129,23 @@ fn an_error_shows_file_line_column_the_line_and_what_to_do() {
         error.to_string(),
         "/etc/gate/gate.toml:2:1: unknown key `conections` in [limits]\n \
          2 | conections = 5\n   | ^^^^^^^^^^\n   = did you mean `connections`?"
+    );
+}
+
+#[test]
+fn what_a_websocket_listener_may_say_is_checked_where_it_stands() {
+    let listener = |rest: &str| format!("[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:0\"\n{rest}");
+    assert_eq!(
+        problems(&listener("protocol = \"websockets\"\n")),
+        ["4:12: `listener.protocol` cannot be `websockets`"]
+    );
+    assert_eq!(
+        problems(&listener("origins = [\"*\"]\n")),
+        ["4:11: `origins` is for WebSocket listeners: only web pages have one"]
+    );
+    assert_eq!(
+        problems(&listener("protocol = \"websocket\"\norigins = [\"*\", \"lamp.example\"]\n")),
+        ["5:17: `listener.origins` holds `lamp.example`, which is no origin"]
     );
 }
 

@@ -148,6 +148,52 @@ impl Scalar for OptionalUser {
     const EXAMPLE: Option<&'static str> = Some("guest");
 }
 
+/// The origin of web pages as browsers send it, `*` or `null`. Kept in lower case, without a default port.
+pub(super) enum Origin {}
+
+impl Scalar for Origin {
+    type Value = String;
+
+    fn parse(value: &DeValue<'_>, _: &Path) -> Result<String, Fault> {
+        const HELP: &str = "scheme and host, and the port unless it is the scheme's own, as \"https://lamp.example:8443\"; nothing \
+             after it, not even a slash; \"*\" is every page";
+        let written = text(value, "https://lamp.example")?;
+        let origin = written.to_ascii_lowercase();
+        if origin == "*" || origin == "null" {
+            return Ok(origin);
+        }
+        let wrong = || Fault::new(format!("holds {}, which is no origin", quoted(written)), HELP);
+        let (scheme, rest) = origin.split_once("://").ok_or_else(wrong)?;
+        let known = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
+        let (host, port) = match rest.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (rest, None),
+        };
+        let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let named = match bracketed {
+            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+            None => !host.is_empty() && host.chars().all(|c| known(c) || c == '_'),
+        };
+        let counted = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+        if scheme.is_empty() || !scheme.chars().all(|c| known(c) || c == '+') || !named || !counted {
+            return Err(wrong());
+        }
+        let own = match scheme {
+            "http" => Some("80"),
+            "https" => Some("443"),
+            _ => None,
+        };
+        Ok(match port {
+            Some(port) if Some(port) != own => format!("{scheme}://{host}:{port}"),
+            _ => format!("{scheme}://{host}"),
+        })
+    }
+
+    fn show(value: &String) -> String {
+        show_text(value)
+    }
+}
+
 /// How patterns are written.
 const GLOB_HELP: &str =
     "known: * for any characters, ? for one, [abc] for one of these, [!a-z] for none of these";
@@ -204,6 +250,38 @@ mod tests {
         assert_eq!(parse::<RelativePath>("'state'"), Ok("/etc/gate/state".into()));
         assert_eq!(parse::<RelativePath>("'/var/lib/x'"), Ok("/var/lib/x".into()));
         assert!(parse::<RelativePath>("''").is_err());
+    }
+
+    #[test]
+    fn an_origin_is_written_as_browsers_send_it() {
+        for (written, kept) in [
+            ("'https://lamp.example'", "https://lamp.example"),
+            ("'HTTPS://Lamp.Example:443'", "https://lamp.example"),
+            ("'http://lamp.example:443'", "http://lamp.example:443"),
+            ("'http://[::1]:8080'", "http://[::1]:8080"),
+            ("'http://[::1]'", "http://[::1]"),
+            ("'capacitor://localhost'", "capacitor://localhost"),
+            ("'*'", "*"),
+            ("'null'", "null"),
+        ] {
+            assert_eq!(parse::<Origin>(written), Ok(kept.to_owned()), "{written}");
+        }
+        for wrong in [
+            "''",
+            "'lamp.example'",
+            "'https://lamp.example/'",
+            "'https://lamp.example/mqtt'",
+            "'https://'",
+            "'https://*.example'",
+            "'https://lamp.example:0'",
+            "'https://lamp.example:x'",
+            "'https://a b'",
+            "'https://[lamp]'",
+            "'https://me@lamp.example'",
+            "'://lamp.example'",
+        ] {
+            assert!(parse::<Origin>(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -58,13 +58,22 @@ section! {
 }
 
 /// A file that the configuration names, with the place where it does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct NamedFile {
     /// The file.
     pub path: PathBuf,
     key: String,
     place: Problem,
 }
+
+/// The place is no part of what is configured: a comment above a listener changes nothing about it.
+impl PartialEq for NamedFile {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.path, &self.key) == (&other.path, &other.key)
+    }
+}
+
+impl Eq for NamedFile {}
 
 impl Default for NamedFile {
     fn default() -> Self {
@@ -215,6 +224,15 @@ mod tests {
         let problem = tls.crl.unwrap().wrong("is empty", "fill it");
         assert_eq!((problem.line, problem.column), (10, 7));
         assert_eq!(problem.what, "`listener.tls.crl`: /etc/gate/r.pem is empty");
+    }
+
+    #[test]
+    fn a_listener_that_only_moved_in_its_file_is_the_same() {
+        let tls = "certificate = 'c'\nkey = 'k'\n";
+        let (here, lower) = (parse(tls).unwrap(), parse(&format!("# New.\n\n{tls}")).unwrap());
+        assert_eq!(here.listeners, lower.listeners);
+        let other = parse(&tls.replace("'k'", "'x'")).unwrap();
+        assert_ne!(here.listeners, other.listeners);
     }
 
     #[test]

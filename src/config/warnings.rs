@@ -24,8 +24,16 @@ impl Config {
 
 impl Listener {
     fn warnings(&self) -> Vec<String> {
-        let Listener { name, address, anonymous, limits, tls } = self;
+        let Listener { name, address, protocol: _, origins, anonymous, limits, tls } = self;
         let mut warnings = Vec::new();
+        if origins.iter().any(|origin| origin == "*")
+            && let Some(user) = anonymous
+        {
+            warnings.push(format!(
+                "listener \"{name}\": any web page that a browser near this gateway opens can connect without a login, as \
+                 \"{user}\""
+            ));
+        }
         if address.ip().to_canonical().is_loopback() {
             return warnings;
         }

@@ -1,9 +1,9 @@
 //! Connections that have not yet said who they are: a bounded number, the oldest goes first.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 
 /// The waiting connections of one listener.
 #[derive(Debug)]
@@ -36,6 +36,27 @@ impl Lobby {
         }
         waiting.push_back(evict);
         evicted
+    }
+}
+
+/// Why a connection must leave the lobby before it was ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Out {
+    /// It took too long.
+    Late,
+    /// Others need its place.
+    Evicted,
+}
+
+/// Does what a connection in the lobby does before it is ready for MQTT, for no longer than `bound`.
+pub async fn within<T>(
+    bound: Duration,
+    evicted: &mut oneshot::Receiver<()>,
+    work: impl Future<Output = T>,
+) -> Result<T, Out> {
+    tokio::select! {
+        done = timeout(bound, work) => done.map_err(|_| Out::Late),
+        _ = evicted => Err(Out::Evicted),
     }
 }
 

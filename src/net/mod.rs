@@ -1,4 +1,4 @@
-//! Where do bytes come from? Listeners, TLS and the facts about a peer.
+//! Where do bytes come from? Listeners, TLS, WebSockets, and the facts about a peer.
 //!
 //! This room owns sockets up to the point where bytes are MQTT. It promises that a silent or hostile socket holds
 //! nobody else up and that running out of descriptors is survived. It must not know what the bytes say.
@@ -6,7 +6,8 @@
 mod lobby;
 mod tcp;
 pub mod tls;
+pub mod websocket;
 
-pub use lobby::Lobby;
+pub use lobby::{Lobby, Out, within};
 pub use tcp::{BindError, Tcp};
 pub use tls::Tls;

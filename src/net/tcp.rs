@@ -18,7 +18,9 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("listener {name:?} cannot listen on {address} (`ss -ltnp` tells who uses a port)")]
+#[error(
+    "listener {name:?} cannot listen on {address} (`ss -ltnp` shows ports in use, `ip address` the addresses of this machine)"
+)]
 pub struct BindError {
     name: String,
     address: SocketAddr,

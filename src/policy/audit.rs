@@ -73,7 +73,9 @@ impl Audit {
     ) -> Option<AuditId> {
         let who = Refused { client: cut(who.client), user: cut(who.user), ..who };
         let topic = cut(topic);
-        let key = self.key(who.client, who.user, operation, topic, denial.stage);
+        // At the door nobody has a name yet: refusals are told apart by their reasons.
+        let why = denial.rule.as_deref().filter(|_| denial.stage == Stage::Listener);
+        let key = self.key(who.client, who.user, operation, topic, denial.stage, why);
         let id = {
             let mut seen = self.seen.lock();
             if let Some(entry) = seen.get_mut(&key) {
@@ -99,7 +101,7 @@ impl Audit {
         Some(id)
     }
 
-    /// The record of such a refusal, if there is one within the window.
+    /// The record of such a refusal, if there is one within the window; not of one at the door.
     pub fn find(
         &self,
         client: &str,
@@ -108,12 +110,20 @@ impl Audit {
         topic: &str,
         stage: Stage,
     ) -> Option<AuditId> {
-        let key = self.key(cut(client), cut(user), operation, cut(topic), stage);
+        let key = self.key(cut(client), cut(user), operation, cut(topic), stage, None);
         self.seen.lock().get(&key).map(|entry| entry.id)
     }
 
-    fn key(&self, client: &str, user: &str, operation: Operation, topic: &str, stage: Stage) -> u64 {
-        self.hasher.hash_one((client, user, operation, topic, stage))
+    fn key(
+        &self,
+        client: &str,
+        user: &str,
+        operation: Operation,
+        topic: &str,
+        stage: Stage,
+        why: Option<&str>,
+    ) -> u64 {
+        self.hasher.hash_one((client, user, operation, topic, stage, why))
     }
 
     /// Random, so that the records of two runs are told apart.

@@ -79,6 +79,17 @@ impl Denial {
         Denial { stage, rule, reason, code: ReasonCode::NotAuthorized, audit: None }
     }
 
+    /// The no to whoever failed to log in too often.
+    pub(super) fn banned() -> Self {
+        Denial {
+            stage: Stage::Login,
+            rule: None,
+            reason: "too many failed logins: banned for a time",
+            code: ReasonCode::Banned,
+            audit: None,
+        }
+    }
+
     /// The reason and the rule, without the audit record.
     pub(super) fn in_words(&self) -> String {
         Denial { audit: None, ..self.clone() }.to_string()

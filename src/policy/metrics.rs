@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use super::decision::{Operation, Stage};
+use super::{
+    decision::{Operation, Stage},
+    throttle::Throttled,
+};
 
 const OPERATIONS: usize = Operation::ALL.len();
 const STAGES: usize = Stage::ALL.len();
@@ -72,6 +75,7 @@ impl Metrics {
             cache_misses: self.misses.load(Relaxed),
             passwords: self.passwords.get(),
             remembered_logins: self.remembered.load(Relaxed),
+            throttled: Throttled::default(),
         }
     }
 }
@@ -91,6 +95,8 @@ pub struct Verdicts {
     pub passwords: Spread,
     /// Logins that did not need that, because the same login was verified a short while ago.
     pub remembered_logins: u64,
+    /// Failed logins that were delayed, and those that were banned for them.
+    pub throttled: Throttled,
 }
 
 /// Upper ends of the classes of [`Times`], in seconds; the last class has none.

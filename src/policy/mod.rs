@@ -20,6 +20,7 @@ mod metrics;
 mod permit;
 #[expect(clippy::module_inception, reason = "a file is named for its main type")]
 mod policy;
+mod throttle;
 mod voice;
 
 pub use audit::{Audit, AuditId};
@@ -31,4 +32,5 @@ pub use identity::Identity;
 pub use metrics::{Spread, Verdicts};
 pub use permit::{Deliver, Delivery, Permit, Publish, Subscribe};
 pub use policy::{Applicant, Policy, Secret, Settings};
+pub use throttle::{ThrottleRules, Throttled};
 pub use voice::{NotReserved, Voice};

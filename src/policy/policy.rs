@@ -19,6 +19,7 @@ use super::{
     identity::Identity,
     live::Live,
     metrics::{Metrics, Verdicts},
+    throttle::{Throttle, ThrottleRules},
     voice::Voice,
 };
 
@@ -39,6 +40,8 @@ pub struct Settings {
     pub upgrade_passwords: bool,
     /// How long a verified login is remembered.
     pub remember_logins: Duration,
+    /// When failed logins are delayed, and lead to a ban.
+    pub throttle: ThrottleRules,
 }
 
 impl Default for Settings {
@@ -49,6 +52,7 @@ impl Default for Settings {
             check_retained_source: true,
             upgrade_passwords: true,
             remember_logins: Duration::from_secs(300),
+            throttle: ThrottleRules::default(),
         }
     }
 }
@@ -87,11 +91,12 @@ impl std::fmt::Debug for Secret {
 /// The policy in force.
 #[derive(Debug)]
 pub struct Policy {
-    settings: Settings,
+    settings: ArcSwap<Settings>,
     book: ArcSwap<Book>,
     live: Arc<Live>,
     audit: Audit,
     metrics: Arc<Metrics>,
+    throttle: Arc<Throttle>,
     login: Login,
     /// Who the gateway's own messages are by.
     own: Arc<Identity>,
@@ -112,7 +117,9 @@ impl Policy {
     ) -> Result<(Arc<Self>, Voice), AccountError> {
         let book = read(&*store, &settings)?;
         let metrics = Arc::new(Metrics::default());
-        let login = Login::new(store, settings.upgrade_passwords, settings.remember_logins, metrics.clone())
+        let throttle = Arc::new(Throttle::new(settings.throttle));
+        let (upgrade, remember) = (settings.upgrade_passwords, settings.remember_logins);
+        let login = Login::new(store, upgrade, remember, metrics.clone(), throttle.clone())
             .map_err(|error| AccountError { what: format!("no random numbers: {error}") })?;
         let voice = Voice::new();
         let policy = Policy {
@@ -120,16 +127,28 @@ impl Policy {
             live: Arc::default(),
             audit: Audit::default(),
             metrics,
+            throttle,
             login,
             own: voice.identity().clone(),
             reloading: Mutex::default(),
-            settings,
+            settings: ArcSwap::from_pointee(settings),
         };
         Ok((Arc::new(policy), voice))
     }
 
-    pub(super) fn settings(&self) -> &Settings {
-        &self.settings
+    pub(super) fn settings(&self) -> arc_swap::Guard<Arc<Settings>> {
+        self.settings.load()
+    }
+
+    /// Puts other settings in force and has every session look anew at its rights. What belongs to logins
+    /// (`upgrade_passwords`, `remember_logins`) stays as it was at the start. On an error everything stays. Blocks.
+    pub fn change(&self, settings: Settings) -> Result<(), AccountError> {
+        let _one_at_a_time = self.reloading.lock();
+        let new = Arc::new(read(self.login.store(), &settings)?);
+        self.settings.store(Arc::new(settings));
+        self.book.store(new);
+        self.live.raise(|_| true);
+        Ok(())
     }
 
     pub(super) fn audit(&self) -> &Audit {
@@ -146,7 +165,7 @@ impl Policy {
 
     /// What was counted since the start.
     pub fn verdicts(&self) -> Verdicts {
-        self.metrics.get()
+        Verdicts { throttled: self.throttle.totals(), ..self.metrics.get() }
     }
 
     /// Whether this is the gateway itself.
@@ -161,7 +180,7 @@ impl Policy {
     /// Reads accounts and rules again and tells the sessions concerned. On an error the old book stays. Blocks.
     pub fn reload(&self) -> Result<(), AccountError> {
         let _one_at_a_time = self.reloading.lock();
-        let new = Arc::new(read(self.login.store(), &self.settings)?);
+        let new = Arc::new(read(self.login.store(), &self.settings.load())?);
         let old = self.book.swap(new.clone());
         self.live.raise(|user| !old.same_for(&new, user));
         Ok(())
@@ -223,6 +242,14 @@ impl Policy {
             denial
         };
         let certified = applicant.certificate.as_ref().and_then(Certificate::user);
+        // Before anything else is done for it. What it would be called is not asked yet: an address can be banned alone. A
+        // certificate was verified already.
+        let claimed = applicant.username.as_deref().unwrap_or_default();
+        if certified.is_none()
+            && self.throttle.is_banned(claimed, applicant.address.ip(), std::time::Instant::now())
+        {
+            return Err(refused(claimed, Denial::banned()));
+        }
         let user: Arc<str> = match (certified, &applicant.username, &applicant.password, &applicant.anonymous)
         {
             (Some(name), ..) if is_user_name(name) => name.clone(),
@@ -243,7 +270,7 @@ impl Policy {
         let credential = match applicant.username.as_ref().filter(|_| certified.is_none()) {
             Some(_) => {
                 let password = applicant.password.as_ref();
-                match self.login.verify(&self.book, &user, password).await {
+                match self.login.verify(&self.book, &user, password, applicant.address.ip()).await {
                     Ok(credential) => Some(credential),
                     Err(denial) => return Err(refused(&user, denial)),
                 }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use super::{StoreError, files};
 
 /// How long a write waits for another process.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// POSIX locks belong to the process: closing a second handle of a database file, as happens when it has just
 /// been made, would drop the locks that SQLite holds through the first. So one is opened at a time.

@@ -5,6 +5,7 @@ mod support;
 
 mod explain;
 mod metrics;
+mod reload;
 mod socket;
 mod sys;
 

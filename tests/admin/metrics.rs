@@ -157,3 +157,22 @@ fn an_address_other_machines_reach_is_warned_about() {
     let subject = Subject::with().section("[admin]\nhttp = \"localhost\"").without_rules().prepare();
     assert_eq!(subject.command(&["check"]).code, 2);
 }
+
+#[test]
+fn bans_and_delays_after_failed_logins_are_counted() {
+    let throttle = "[auth.throttle]\nfailures = 3\nexempt_loopback = false";
+    let subject = closed(Subject::with().section(throttle));
+    add_user(&subject, "alice");
+    for code in [0x86, 0x86, 0x86, 0x8A, 0x8A] {
+        assert_eq!(subject.refuse(&Connect::v5("x").login("alice", "wrong")).code, code);
+    }
+    let now = scrape(&subject);
+    for (name, value) in [
+        ("latchgate_policy_login_bans_total", 1.0),
+        ("latchgate_policy_logins_banned_total", 2.0),
+        ("latchgate_policy_logins_delayed_total", 2.0),
+        ("latchgate_policy_password_verification_seconds_count", 3.0),
+    ] {
+        assert_eq!(now.get(name), Some(&value), "{name}: {now:?}");
+    }
+}

@@ -5,6 +5,7 @@ mod support;
 
 mod account;
 mod config;
+mod pki;
 mod run;
 mod tool;
 

@@ -1,6 +1,5 @@
 //! A small certificate authority for tests.
 
-use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::{
@@ -27,8 +26,6 @@ impl Pair {
     pub fn save(&self, subject: &Subject, name: &str) {
         save(subject, &format!("{name}.crt"), &self.certificate);
         save(subject, &format!("{name}.key"), &self.key);
-        let key = subject.directory().join(format!("{name}.key"));
-        std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o600)).expect("protect the key");
     }
 }
 

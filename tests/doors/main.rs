@@ -1,5 +1,5 @@
-//! The doors of the gateway over real sockets: TLS, certificates of the gateway and of its clients, and what happens
-//! when they change. Certificates are made by each test.
+//! The doors over real sockets: how a client comes in, and what is kept out before it says CONNECT. TLS, certificates of
+//! the gateway and of its clients, and what happens when they change; WebSocket. Certificates are made by each test.
 //!
 //! A tool that is missing is a failure, not a skip: `tests/run` installs them all.
 
@@ -7,12 +7,17 @@
 mod support;
 
 mod authority;
+mod browser;
 mod tls;
 mod tls_client;
 mod tls_files;
 mod tls_tools;
 mod tls_watch;
 mod tunnel;
+mod websocket;
+mod websocket_http;
+
+use std::os::unix::fs::PermissionsExt;
 
 use authority::Authority;
 use support::subject::Settings;
@@ -35,11 +40,12 @@ fn gateway_with(settings: Settings, authority: &Authority, more: &str) -> Subjec
     subject
 }
 
-/// Writes a file beside the configuration, in one step for whoever reads it.
+/// Writes a file beside the configuration, in one step for whoever reads it; nobody else may.
 fn save(subject: &Subject, name: &str, text: &str) {
     let path = subject.directory().join(name);
     let new = path.with_extension("new");
     std::fs::write(&new, text).expect("write a file");
+    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600)).expect("protect the file");
     std::fs::rename(new, path).expect("put the file in place");
 }
 

@@ -171,6 +171,23 @@ fn our_own_pub_and_sub_log_in_with_a_certificate() {
 }
 
 #[test]
+fn the_load_generator_speaks_tls_and_loses_nothing() {
+    let (_, subject) = with_clients();
+    let port = subject.port().to_string();
+    for qos in ["0", "2"] {
+        let words =
+            ["bench", "pairs", "--host", "localhost", "--port", &port, "--qos", qos, "--messages", "500"];
+        let size = ["--payload", "40000", "--publishers", "2", "--subscribers", "2", "--json"];
+        let lamp = ["--cafile", "ca.crt", "--cert", "lamp.crt", "--key", "lamp.key"];
+        // Below what the gateway carries, so that no message of QoS 0 is dropped.
+        let all = [&words[..], &size, &lamp, &["--rate", "500"]].concat();
+        let output = finish(start(EXECUTABLE, subject.directory(), &all), "bench ends");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report");
+        assert_eq!((&report["expected"], &report["lost"]), (&2000.into(), &0.into()), "{report}");
+    }
+}
+
+#[test]
 fn our_own_client_looks_at_the_name_unless_it_is_told_not_to() {
     let authority = Authority::new("home");
     let subject = gateway(&authority, "");

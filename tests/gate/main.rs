@@ -12,6 +12,7 @@ mod reserved;
 mod retained;
 mod rule;
 mod storm;
+mod throttle;
 
 use support::subject::Settings;
 use support::{Client, Connect, Subject, Version};

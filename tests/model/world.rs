@@ -109,6 +109,7 @@ impl World {
             anonymous: Some(USERS[user].into()),
             limits: self.limits.clone(),
             certificate: None,
+            closed: Arc::default(),
             evicted,
         };
         tokio::spawn(serve(self.broker.clone(), far, door));

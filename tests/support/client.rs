@@ -5,8 +5,10 @@
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 
 use super::BOUND;
 use super::packet::{self, Connect, PUBACK, PUBCOMP, PUBREC, PUBREL, Publish, Subscribe, Version};
@@ -45,8 +47,7 @@ pub struct ConnAck {
 impl Client {
     /// A connected socket on which nothing was sent yet.
     pub fn open(port: u16, version: Version) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server accepts connections");
-        Self::over(stream, version)
+        Self::over(TcpStream::connect(("127.0.0.1", port)).expect("the server accepts connections"), version)
     }
 
     /// A client on a socket that is connected already.
@@ -68,7 +69,21 @@ impl Client {
 
     /// Sends CONNECT and hands back whatever CONNACK comes.
     pub fn connect(port: u16, connect: &Connect) -> (Self, ConnAck) {
-        let mut client = Self::open(port, connect.version);
+        Self::open(port, connect.version).ask(connect)
+    }
+
+    /// As [`Client::connect`], coming from this address (any of 127.0.0.0/8).
+    pub fn connect_from(source: [u8; 4], port: u16, connect: &Connect) -> (Self, ConnAck) {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((source, 0)).into()).expect("an address of this machine");
+        socket
+            .connect(&SocketAddr::from(([127, 0, 0, 1], port)).into())
+            .expect("the server accepts connections");
+        Self::over(socket.into(), connect.version).ask(connect)
+    }
+
+    fn ask(self, connect: &Connect) -> (Self, ConnAck) {
+        let mut client = self;
         client.client_id = connect.client_id.clone();
         client.send(&connect.encode());
         match client.read() {

@@ -7,13 +7,16 @@ pub mod client;
 pub mod packet;
 pub mod property;
 pub mod reader;
+pub mod relay;
 pub mod subject;
+pub mod websocket;
 
 pub use client::{Client, Gone};
 pub use packet::{Connect, Publish, Subscribe, Version, Will};
 pub use property::{Property, Value};
 pub use reader::Packet;
 pub use subject::{Answer, Subject};
+pub use websocket::WebSocket;
 
 use std::time::{Duration, Instant};
 

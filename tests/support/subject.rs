@@ -1,6 +1,7 @@
 //! The server under test as a process of its own, on a free loopback port, stopped on drop.
 //!
 //! `MQTT_TEST_SUBJECT` chooses it: `latchgate` (default) or `mosquitto`, which proves the tests themselves.
+//! `MQTT_TEST_DOOR=websocket` has its clients come in over WebSocket, through a relay.
 //! A server that died, or that wrote of a panic, fails the test that used it. What it has to remember over
 //! [`Subject::kill`] and [`Subject::start_again`] lies in its directory.
 
@@ -21,6 +22,7 @@ use tempfile::TempDir;
 use super::client::{Client, ConnAck};
 use super::eventually;
 use super::packet::Connect;
+use super::relay;
 
 pub const EXECUTABLE: &str = env!("CARGO_BIN_EXE_latchgate");
 
@@ -29,6 +31,15 @@ pub fn is_mosquitto() -> bool {
         Ok("mosquitto") => true,
         Ok("latchgate") | Err(_) => false,
         Ok(other) => panic!("MQTT_TEST_SUBJECT is latchgate or mosquitto, not {other:?}"),
+    }
+}
+
+/// Whether clients come in over WebSocket.
+fn is_websocket() -> bool {
+    match std::env::var("MQTT_TEST_DOOR").as_deref() {
+        Ok("websocket") => true,
+        Ok("tcp") | Err(_) => false,
+        Ok(other) => panic!("MQTT_TEST_DOOR is tcp or websocket, not {other:?}"),
     }
 }
 
@@ -173,9 +184,10 @@ impl Settings {
 
     fn toml(&self, port: u16) -> String {
         let listener = if self.listener.is_empty() { "anonymous = \"guest\"" } else { &self.listener };
+        let protocol = if is_websocket() { "protocol = \"websocket\"" } else { "" };
         let mut text = format!(
             "[gateway]\nstate = \"state\"\n{}\n\n[[listener]]\nname = \"plain\"\naddress = \"127.0.0.1:{port}\"\n\
-             {listener}\n\n[limits]\n",
+             {protocol}\n{listener}\n\n[limits]\n",
             self.gateway
         );
         for (key, value) in &self.limits {
@@ -188,6 +200,9 @@ impl Settings {
         let mut text = format!(
             "user root\nlog_dest stderr\nmax_queued_messages 0\nlistener {port} 127.0.0.1\nallow_anonymous true\n"
         );
+        if is_websocket() {
+            text += "protocol websockets\n";
+        }
         for (key, value) in &self.limits {
             let name = match key.as_str() {
                 "connections" => "max_connections",
@@ -235,6 +250,7 @@ impl Subject {
             let port = if self.settings.lasting { lasting_port() } else { free_port() };
             self.configure(port);
             if let Ok(child) = self.launch(port, &[]) {
+                let port = if is_websocket() { relay::start(port) } else { port };
                 return (port, Mutex::new(Some(child)));
             }
         }

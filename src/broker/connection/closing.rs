@@ -68,6 +68,7 @@ where
                 (ReasonCode::SessionTakenOver, "another connection uses this client identifier".into())
             }
             End::Denied(denial) | End::Refused(denial) => (denial.code, denial.to_string()),
+            End::Dismissed => (ReasonCode::AdministrativeAction, "the listener was changed or closed".into()),
             End::Stopping => (ReasonCode::ServerShuttingDown, "the gateway is shutting down".into()),
         };
         let properties =
@@ -128,9 +129,32 @@ impl Broker {
     ) {
         let (client, owner) = (&seat.outbox.client_id, &**gate.identity());
         self.router.journal.record(match expiry {
+            // It goes on until its connection ends; the client may not even get that far.
+            0 if present => return,
             0 => Change::Ended { client },
             _ => Change::Opened { client, fresh: !present, owner, expiry, will },
         });
+    }
+
+    /// Has file and memory agree again after [`Broker::note_opening`], if the client was not let in after all.
+    pub(super) fn take_back_opening(
+        &self,
+        seat: &Arc<Seat>,
+        session: &mut OwnedMutexGuard<Session<Candidate>>,
+        present: bool,
+    ) {
+        if present {
+            let parked = seat.parked.lock();
+            let will = parked.will.as_ref().map(|(_, delayed)| &delayed.will);
+            let (client, expiry) = (&seat.outbox.client_id, session.expiry);
+            self.router.journal.record(Change::Parked { client, expiry, will });
+            return;
+        }
+        // The file has let go of what there was: so does memory.
+        if let Some((_, will)) = std::mem::take(&mut *seat.parked.lock()).will {
+            will.fire(self, seat.outbox.key, clock::now());
+        }
+        self.forget(seat, session);
     }
 
     /// Hands a session to the connection that claimed it: as it was if it is `present` [MQTT-3.2.2-2], else emptied.

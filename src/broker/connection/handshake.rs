@@ -2,7 +2,10 @@
 
 use std::{
     future::poll_fn,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,6 +18,7 @@ use crate::broker::{
     broker::Broker,
     clock,
     counters::Dropped,
+    journal::{Change, Ticket},
     message::Candidate,
     registry::{Bounds, ClaimError, Seat},
     router::Publisher,
@@ -37,6 +41,7 @@ use super::{
 /// A client that was admitted and has its session; CONNACK is the first thing in `writer`.
 pub(super) struct Admitted {
     limits: Arc<Limits>,
+    closed: Arc<AtomicBool>,
     client: Client,
     input: Input,
     writer: Writer,
@@ -56,7 +61,7 @@ pub(super) async fn handshake<S>(broker: &Arc<Broker>, stream: &mut S, door: Doo
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Door { address, listener, anonymous, limits, certificate, mut evicted } = door;
+    let Door { address, listener, anonymous, limits, certificate, closed, mut evicted } = door;
     let mut who = (String::new(), String::new());
     // As the client said in CONNECT, once it has.
     let mut asked = None;
@@ -96,7 +101,7 @@ where
         }
     };
     match outcome {
-        Some(Ok(admitted)) => Some(admitted),
+        Some(Ok(admitted)) => Some(Admitted { closed, ..admitted }),
         Some(Err(mut refusal)) => {
             if !refusal.by_gate {
                 let (client, user) = (&who.0, &who.1);
@@ -196,16 +201,19 @@ async fn enter(
     }
     let kept = claim.seat.parked.lock().is_kept();
     let present = kept && !request.clean_start;
+    let opening = Opening { broker, seat: &claim.seat, session: &mut session, present, done: false };
     broker.note_opening(&claim.seat, &gate, present, expiry, request.will.as_ref());
-    let mut ticket = broker.router.journal.commit();
-    // Until here nothing has happened in memory: the client may go away, or the commit fail.
-    // Who has no session, and asks for none, is promised nothing: on a full disk it is served all the same.
-    if let Err(error) = poll_fn(|cx| ticket.poll(cx)).await
-        && (kept || expiry > 0)
-    {
+    // A session that is not kept, in nobody's place, needs no disk.
+    let mut ticket = if kept || expiry > 0 { broker.router.journal.commit() } else { Ticket::DONE };
+    // Until here nothing has happened in memory: the client may be given up, or the commit fail.
+    if let Err(error) = poll_fn(|cx| ticket.poll(cx)).await {
         return Err(refuse(version, ReasonCode::ServerUnavailable, error));
     }
+    opening.done();
     broker.take_up(&claim.seat, &mut session, present);
+    if present && expiry == 0 {
+        broker.router.journal.record(Change::Ended { client: &claim.seat.outbox.client_id });
+    }
     session.expiry = expiry;
     session.outgoing.connected(request.receive_maximum.min(limits.inflight), limits.queued_bytes);
     session.incoming.connected();
@@ -222,6 +230,7 @@ async fn enter(
     tracing::debug!(client = ?client_id, user = ?gate.identity().user, %address, ?version, "connected");
     Ok(Admitted {
         limits: limits.clone(),
+        closed: Arc::default(),
         client: Client {
             version,
             patience: (keep_alive > 0).then(|| Duration::from_secs(u64::from(keep_alive)) * 3 / 2),
@@ -238,6 +247,29 @@ async fn enter(
         session,
         will: request.will,
     })
+}
+
+/// An opening that is recorded but not yet durable; dropped before it is, it is taken back.
+struct Opening<'a> {
+    broker: &'a Arc<Broker>,
+    seat: &'a Arc<Seat>,
+    session: &'a mut OwnedMutexGuard<Session<Candidate>>,
+    present: bool,
+    done: bool,
+}
+
+impl Opening<'_> {
+    fn done(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.broker.take_back_opening(self.seat, self.session, self.present);
+        }
+    }
 }
 
 /// Whether CONNACK is not larger than the client takes: its properties are what the client must know, so none is left
@@ -313,6 +345,7 @@ impl Admitted {
         Connection {
             broker,
             limits: self.limits,
+            closed: self.closed,
             stream,
             client: self.client,
             input: self.input,

@@ -19,7 +19,10 @@ use std::{
     collections::VecDeque,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -53,6 +56,8 @@ pub struct Door {
     pub limits: Arc<Limits>,
     /// The certificate the client showed.
     pub certificate: Option<Certificate>,
+    /// Set once the listener is changed or closed: its clients must go.
+    pub closed: Arc<AtomicBool>,
     /// Fires (or is dropped) when the connection must make room before it has sent CONNECT.
     pub evicted: oneshot::Receiver<()>,
 }
@@ -74,6 +79,8 @@ enum End {
     Refused(Denial),
     /// The gateway stops.
     Stopping,
+    /// The listener it came in by is changed or closed.
+    Dismissed,
 }
 
 /// What cannot be decoded on a connection that is admitted.
@@ -124,6 +131,8 @@ struct Pressure {
 struct Connection<S> {
     broker: Arc<Broker>,
     limits: Arc<Limits>,
+    /// Whether the listener is closed.
+    closed: Arc<AtomicBool>,
     stream: S,
     client: Client,
     input: Input,

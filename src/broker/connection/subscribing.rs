@@ -63,6 +63,10 @@ where
             *why = Some("a filter is longer or deeper than the limits allow".into());
             return Ok(ReasonCode::TopicFilterInvalid);
         }
+        if self.session.expiry > 0 && !self.broker.router.journal.is_writable() {
+            *why = Some("the subscription could not be stored".into());
+            return Ok(ReasonCode::QuotaExceeded);
+        }
         let known = self.session.subscriptions.get_key_value(wanted.filter).map(|(text, _)| text.clone());
         let is_new = known.is_none();
         if is_new && self.session.subscriptions.len() >= self.limits.subscriptions {

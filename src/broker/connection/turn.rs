@@ -142,6 +142,9 @@ where
         if self.broker.is_stopping() {
             return Err(End::Stopping);
         }
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(End::Dismissed);
+        }
         match self.gate.review() {
             Standing::Same => Ok(()),
             Standing::Changed => {

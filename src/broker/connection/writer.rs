@@ -94,7 +94,10 @@ impl Writer {
     }
 
     fn publish(&mut self, head: &Head, message: &std::sync::Arc<Message>) {
-        head.parts(message).encode(self.output.tail());
+        if !head.parts(message).encode(self.output.tail()) {
+            // Larger than any packet can be: half of one would be read as others.
+            return;
+        }
         self.output.payload(message);
         if let Naming::New(_) = head.naming {
             self.aliases.give(&message.topic);

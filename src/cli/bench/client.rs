@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
+use super::stream::Stream;
 use super::wire::MAX_PACKET;
+use crate::cli::client::ClientTls;
 use crate::mqtt::{
     Connect, Disconnect, Login, Packet, Property, QoS, ReasonCode, Subscribe, SubscribeFilter,
     SubscriptionOptions, Version, codec,
@@ -22,7 +22,10 @@ const KEEP_ALIVE: u16 = u16::MAX;
 /// The broker, and who its clients are.
 #[derive(Debug)]
 pub struct Target {
+    /// Host as it was given: the name in the broker's certificate.
+    pub host: String,
     pub address: SocketAddr,
+    pub tls: Option<ClientTls>,
     pub version: Version,
     pub user: Option<String>,
     pub password: Option<Vec<u8>>,
@@ -31,7 +34,7 @@ pub struct Target {
 /// A client that has been accepted.
 #[derive(Debug)]
 pub struct Client {
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// Bytes that came after the answer that was waited for.
     pub rest: Vec<u8>,
     /// The broker's Receive Maximum.
@@ -57,12 +60,9 @@ impl Client {
     }
 
     async fn connect_with(target: &Target, client_id: &str, keep: bool) -> anyhow::Result<Self> {
-        let stream = tokio::time::timeout(PATIENCE, TcpStream::connect(target.address))
+        let stream = Stream::connect(target, PATIENCE)
             .await
-            .context("no answer in time")
-            .and_then(|result| Ok(result?))
             .with_context(|| format!("cannot connect to {}", target.address))?;
-        stream.set_nodelay(true)?;
         let mut client =
             Client { stream, rest: Vec::new(), receive_maximum: u16::MAX, version: target.version };
         let login = Login { username: target.user.as_deref(), password: target.password.as_deref() };

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
-use socket2::SockRef;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -98,7 +97,7 @@ impl Load {
         for number in 0..self.publishers {
             let client_id = format!("bench-{id:08x}-p{number}");
             let client = Client::connect(&self.target, &client_id).await.context("a publisher")?;
-            SockRef::from(&client.stream).set_send_buffer_size(SEND_BUFFER)?;
+            client.stream.options().set_send_buffer_size(SEND_BUFFER)?;
             publishers.push(client);
         }
 

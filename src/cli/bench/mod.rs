@@ -15,6 +15,7 @@ mod process;
 mod publisher;
 mod report;
 mod stamp;
+mod stream;
 mod subscriber;
 mod tally;
 mod wire;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::client::TlsArgs;
 use super::context::BadUsage;
 use crate::mqtt::{QoS, Version};
 use crate::system::limits;
@@ -44,9 +46,9 @@ pub struct BenchArgs {
     /// The broker's host name or address
     #[arg(long, default_value = "127.0.0.1")]
     host: String,
-    /// The broker's port
-    #[arg(long, default_value_t = 1883)]
-    port: u16,
+    /// The broker's port [default: 1883; with TLS 8883]
+    #[arg(long)]
+    port: Option<u16>,
     /// User name of every client
     #[arg(long)]
     user: Option<String>,
@@ -105,6 +107,8 @@ pub struct BenchArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 /// How the clients are laid out.
@@ -171,7 +175,9 @@ pub fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
 
 impl BenchArgs {
     fn target(&self) -> anyhow::Result<Target> {
-        let name = (self.host.as_str(), self.port);
+        let tls = self.tls.read()?;
+        let port = self.port.unwrap_or(if tls.is_some() { 8883 } else { 1883 });
+        let name = (self.host.as_str(), port);
         let address = name
             .to_socket_addrs()
             .with_context(|| format!("cannot find the host `{}`", self.host))?
@@ -189,7 +195,7 @@ impl BenchArgs {
             Protocol::V311 => Version::V311,
             Protocol::V5 => Version::V5,
         };
-        Ok(Target { address, version, user: self.user.clone(), password })
+        Ok(Target { host: self.host.clone(), address, tls, version, user: self.user.clone(), password })
     }
 
     fn into_load(self, target: Target) -> Result<Load, BadUsage> {

@@ -192,27 +192,26 @@ impl Connection {
 
     fn poll_exchange(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientError>> {
         let mut stream = Pin::new(&mut self.stream);
-        let mut moved = false;
         if !self.outgoing.is_empty()
             && let Poll::Ready(written) = stream.as_mut().poll_write(cx, &self.outgoing)
         {
             self.outgoing.drain(..written?);
             self.flushed = false;
-            moved = true;
+            // Not read at once: the server may close after these bytes, and that they are sent counts.
+            return Poll::Ready(Ok(()));
         }
         if !self.flushed
             && let Poll::Ready(flushed) = stream.as_mut().poll_flush(cx)
         {
             flushed?;
             self.flushed = true;
-            moved = true;
+            return Poll::Ready(Ok(()));
         }
         self.incoming.reserve(8 * 1024);
         match poll_read_buf(stream, cx, &mut self.incoming) {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(ClientError::Closed)),
             Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
-            Poll::Pending if moved => Poll::Ready(Ok(())),
             Poll::Pending => Poll::Pending,
         }
     }

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 pub use self::error::ClientError;
 pub use self::options::{ConnectionArgs, Options, parse_qos, parse_topic};
+pub use self::tls::{ClientTls, TlsArgs};
 
 use self::connection::{Connection, Received};
 use crate::mqtt::{

@@ -82,7 +82,6 @@ impl ClientTls {
     }
 
     /// For those who drive the handshake themselves.
-    #[allow(dead_code)]
     pub fn config(&self) -> &Arc<ClientConfig> {
         &self.0
     }

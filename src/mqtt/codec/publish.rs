@@ -97,12 +97,14 @@ impl PublishHead<'_> {
     }
 
     /// Appends everything up to the payload. A packet above 268,435,460 bytes, which MQTT does not have, is
-    /// not begun: nothing is appended.
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    /// not begun: nothing is appended. Whether it was begun, so that the payload may follow.
+    pub fn encode(&self, out: &mut Vec<u8>) -> bool {
         let start = out.len();
-        if self.write(out).is_err() {
+        let begun = self.write(out).is_ok();
+        if !begun {
             out.truncate(start);
         }
+        begun
     }
 
     fn write(&self, out: &mut Vec<u8>) -> Written {

@@ -1,6 +1,7 @@
 //! Logging in with a user name and a password.
 
 use std::{
+    net::IpAddr,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -15,6 +16,7 @@ use crate::policy::{
     decision::{Denial, Stage},
     metrics::Metrics,
     policy::Secret,
+    throttle::Throttle,
 };
 
 use super::{
@@ -22,11 +24,21 @@ use super::{
     password::{self, StoredPassword},
 };
 
+/// How a password was judged.
+enum Judged {
+    Right,
+    /// To be answered after this time.
+    Wrong(Duration),
+    /// Nothing was verified: there were too many wrong ones meanwhile.
+    Banned,
+}
+
 /// Verifies logins, few at a time and never on an async worker.
 pub(in crate::policy) struct Login {
     store: Arc<dyn AccountStore>,
     upgrade: bool,
     metrics: Arc<Metrics>,
+    throttle: Arc<Throttle>,
     memory: Arc<LoginMemory>,
     /// How many passwords are hashed at a time: one core stays free for traffic.
     hashing: Arc<Semaphore>,
@@ -46,12 +58,14 @@ impl Login {
         upgrade: bool,
         remember: Duration,
         metrics: Arc<Metrics>,
+        throttle: Arc<Throttle>,
     ) -> Result<Self, getrandom::Error> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Login {
             store,
             upgrade,
             metrics,
+            throttle,
             memory: Arc::new(LoginMemory::new(LoginMemory::DEFAULT_CAPACITY, remember)?),
             hashing: Arc::new(Semaphore::new(cores.saturating_sub(1).max(1))),
             decoy: ArcSwap::from_pointee(None),
@@ -63,12 +77,13 @@ impl Login {
     }
 
     /// Verifies a login and returns the number of the password it was made with. An unknown user, a wrong
-    /// password and an account without one are answered alike.
+    /// password and an account without one are answered alike, and as late.
     pub async fn verify(
         &self,
         book: &ArcSwap<Book>,
         user: &str,
         password: Option<&Secret>,
+        address: IpAddr,
     ) -> Result<i64, Denial> {
         let wrong = || Denial {
             stage: Stage::Login,
@@ -77,11 +92,20 @@ impl Login {
             code: ReasonCode::BadUserNameOrPassword,
             audit: None,
         };
-        let Some(Secret(password)) = password else { return Err(wrong()) };
         let account = book.load().account(user).cloned();
         let stored = account.as_ref().and_then(|account| account.hash.clone());
-        if !self.is_right(user, stored, password).await {
-            return Err(wrong());
+        let judged = match password {
+            Some(Secret(password)) => self.judge(user, stored, password, address).await,
+            None => Judged::Wrong(self.throttle.failed(user, address, Instant::now())),
+        };
+        match judged {
+            Judged::Right => {}
+            Judged::Wrong(delay) => {
+                // No hashing slot is held meanwhile.
+                tokio::time::sleep(delay).await;
+                return Err(wrong());
+            }
+            Judged::Banned => return Err(Denial::banned()),
         }
         match account {
             Some(account) if account.enabled => Ok(account.credential),
@@ -90,28 +114,37 @@ impl Login {
         }
     }
 
-    async fn is_right(&self, user: &str, stored: Option<Arc<str>>, password: &[u8]) -> bool {
+    async fn judge(&self, user: &str, stored: Option<Arc<str>>, password: &[u8], address: IpAddr) -> Judged {
         let recalled = || {
             let recalled = stored
                 .as_deref()
                 .is_some_and(|stored| self.memory.recall(user, stored, password, Instant::now()));
             self.metrics.remembered.fetch_add(recalled.into(), Relaxed);
+            if recalled {
+                self.throttle.succeeded(user, address);
+            }
             recalled
         };
         if recalled() {
-            return true;
+            return Judged::Right;
         }
-        let Ok(permit) = self.hashing.clone().acquire_owned().await else { return false };
+        let Ok(permit) = self.hashing.clone().acquire_owned().await else {
+            return Judged::Wrong(Duration::ZERO);
+        };
         // A thousand clients of one user that come back together wait here for the first one's answer.
         if recalled() {
-            return true;
+            return Judged::Right;
+        }
+        // Many guesses may have waited here side by side, all of them begun before the first was found wrong.
+        if self.throttle.is_banned(user, address, Instant::now()) {
+            return Judged::Banned;
         }
         let (user, password) = (user.to_owned(), password.to_vec());
         let (store, memory, upgrade) = (self.store.clone(), self.memory.clone(), self.upgrade);
         let decoy = self.decoy.load_full();
-        let metrics = self.metrics.clone();
+        let (metrics, throttle) = (self.metrics.clone(), self.throttle.clone());
+        let name = user.clone();
         let verify = move || {
-            let _permit = permit;
             let began = Instant::now();
             let Some(stored) = stored else {
                 let decoy = busy_work(&decoy, &password);
@@ -142,11 +175,24 @@ impl Login {
             }
             (true, None)
         };
-        let (right, decoy) = tokio::task::spawn_blocking(verify).await.unwrap_or((false, None));
+        let judge = move || {
+            let (right, decoy) = verify();
+            // Counted before the slot is free, so that the next one is judged by it.
+            let judged = if right {
+                throttle.succeeded(&name, address);
+                Judged::Right
+            } else {
+                Judged::Wrong(throttle.failed(&name, address, Instant::now()))
+            };
+            drop(permit);
+            (judged, decoy)
+        };
+        let failed = (Judged::Wrong(Duration::ZERO), None);
+        let (judged, decoy) = tokio::task::spawn_blocking(judge).await.unwrap_or(failed);
         if let Some(decoy) = decoy {
             self.decoy.store(Arc::new(decoy));
         }
-        right
+        judged
     }
 }
 

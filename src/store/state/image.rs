@@ -187,6 +187,11 @@ impl Image {
         self.sessions.insert(client, kept);
     }
 
+    /// Gives no session this number or a lower one.
+    pub fn skip_sessions(&mut self, last: SessionId) {
+        self.last_session = self.last_session.max(last);
+    }
+
     /// Learns of a delivery that the file has.
     pub fn know_delivery(&mut self, client: &str, seq: u64, message: Option<u64>, packet_id: u16) {
         let Some(kept) = self.sessions.get_mut(client) else { return };

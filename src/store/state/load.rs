@@ -6,16 +6,29 @@ use ahash::AHashMap;
 use rusqlite::{Row, Transaction};
 
 use crate::broker::{Saved, SavedDelivery, SavedMessage, SavedSession, Subscription, Will};
-use crate::mqtt::{QoS, RetainHandling, SubscriptionOptions, TopicFilter};
+use crate::mqtt::{QoS, RetainHandling, SubscriptionOptions, TopicFilter, valid_topic_name};
 use crate::policy::Identity;
 
 use super::dirty::{Edit, SessionId, SessionRow};
 use super::image::{Image, now};
 use super::write::instant;
 
+/// The largest number a row may have: as many again are left to give.
+const MOST: i64 = i64::MAX / 2;
+/// Levels that a topic or filter may have: the trees are walked recursively, and a file may say anything.
+const DEEPEST: usize = 1000;
+/// The largest subscription identifier [MQTT-3.8.2.1.2].
+const LARGEST_IDENTIFIER: u32 = 268_435_455;
+
 /// What was kept, what is known of it, and how many rows were left out.
 pub(super) fn load(transaction: &Transaction) -> rusqlite::Result<(Saved, Image, usize)> {
     let mut loading = Loading::default();
+    // Numbers that a row left out has, or refers to, are never given again: what they belonged to is not what is to come.
+    let numbers = "SELECT id AS n FROM message UNION ALL SELECT message FROM retained UNION ALL SELECT message FROM delivery";
+    loading.image.know_message(highest(transaction, numbers)?.unsigned_abs());
+    let numbers = "SELECT id AS n FROM session UNION ALL SELECT session FROM subscription
+        UNION ALL SELECT session FROM delivery UNION ALL SELECT session FROM received";
+    loading.image.skip_sessions(highest(transaction, numbers)?);
     loading.messages(transaction)?;
     loading.retained(transaction)?;
     loading.sessions(transaction)?;
@@ -28,6 +41,31 @@ pub(super) fn load(transaction: &Transaction) -> rusqlite::Result<(Saved, Image,
         image.dirty.message(id, Edit::Delete);
     }
     Ok((saved, image, left_out))
+}
+
+/// The highest number among those `numbers` selects that a row may have; 0 if there is none.
+fn highest(transaction: &Transaction, numbers: &str) -> rusqlite::Result<i64> {
+    let sql = format!(
+        "SELECT coalesce(max(n), 0) FROM ({numbers}) WHERE typeof(n) = 'integer' AND n BETWEEN 0 AND {MOST}"
+    );
+    transaction.query_row(&sql, [], |row| row.get(0))
+}
+
+fn is_number(number: i64) -> bool {
+    (1..=MOST).contains(&number)
+}
+
+fn is_shallow(topic: &str) -> bool {
+    topic.bytes().filter(|byte| *byte == b'/').take(DEEPEST).count() < DEEPEST
+}
+
+/// Whether a message may have this topic.
+fn is_topic(topic: &str) -> bool {
+    valid_topic_name(topic).is_ok() && is_shallow(topic)
+}
+
+fn is_identifier(identifier: u32) -> bool {
+    (1..=LARGEST_IDENTIFIER).contains(&identifier)
 }
 
 #[derive(Default)]
@@ -70,6 +108,10 @@ impl Loading {
             FROM message ORDER BY id";
         self.each(transaction, sql, |this, row| {
             let row_id: u64 = row.get(0)?;
+            let topic = text(row, 1)?;
+            if !is_number(row.get(0)?) || !is_topic(&topic) {
+                return Ok(None);
+            }
             let author = identity(row, 7)?;
             let Some(qos) = QoS::from_bits(row.get(4)?) else { return Ok(None) };
             let name = (author.client_id.clone(), author.user.clone());
@@ -83,7 +125,7 @@ impl Loading {
             };
             this.saved.messages.push(SavedMessage {
                 row: row_id,
-                topic: text(row, 1)?,
+                topic,
                 payload: row.get::<_, Vec<u8>>(2)?.into(),
                 properties: row.get::<_, Vec<u8>>(3)?.into(),
                 qos,
@@ -101,8 +143,12 @@ impl Loading {
         self.each(transaction, "SELECT topic, message FROM retained", |this, row| {
             let id: u64 = row.get(1)?;
             let Some(&at) = this.at.get(&id) else { return Ok(None) };
+            let topic = text(row, 0)?;
+            if this.saved.messages.get(at).is_none_or(|message| message.topic != topic) {
+                return Ok(None);
+            }
             this.saved.retained.push(at);
-            this.image.know_retained(text(row, 0)?, id);
+            this.image.know_retained(topic, id);
             Ok(Some(()))
         })
     }
@@ -114,6 +160,9 @@ impl Loading {
         self.each(transaction, sql, |this, row| {
             let owner = Arc::new(identity(row, 0)?);
             let id: SessionId = row.get(4)?;
+            if !is_number(id) {
+                return Ok(None);
+            }
             let session = SessionRow { owner, expiry: row.get(5)?, gone: row.get(6)?, will: will(row)? };
             let since =
                 |gone: i64| Duration::from_millis(u64::try_from(now.saturating_sub(gone)).unwrap_or(0));
@@ -143,8 +192,12 @@ impl Loading {
             let filter = text(row, 1)?;
             let Ok((group, parsed)) = TopicFilter::parse_subscription(&filter) else { return Ok(None) };
             let Some(options) = options(row.get(2)?) else { return Ok(None) };
+            let identifier: Option<u32> = row.get(3)?;
+            if !is_shallow(&filter) || !identifier.is_none_or(is_identifier) {
+                return Ok(None);
+            }
             let group = group.map(Arc::from);
-            let subscription = Subscription { filter: parsed, group, options, identifier: row.get(3)? };
+            let subscription = Subscription { filter: parsed, group, options, identifier };
             let Some(session) = this.session(row)? else { return Ok(None) };
             session.subscriptions.push((filter.clone(), subscription));
             Ok(Some(()))
@@ -162,7 +215,7 @@ impl Loading {
             let (Some(qos), false) = (QoS::from_bits(row.get(3)?), message == Some(None)) else {
                 return Ok(None);
             };
-            if message.is_none() && packet_id == 0 {
+            if !is_number(row.get(1)?) || message.is_none() && packet_id == 0 {
                 return Ok(None);
             }
             let identifiers: String = row.get(6)?;
@@ -178,7 +231,11 @@ impl Loading {
                 message: message.flatten(),
                 qos,
                 retain: row.get(4)?,
-                identifiers: identifiers.split(' ').filter_map(|word| word.parse().ok()).collect(),
+                identifiers: identifiers
+                    .split(' ')
+                    .filter_map(|word| word.parse().ok())
+                    .filter(|identifier| is_identifier(*identifier))
+                    .collect(),
                 share,
             };
             let Some(session) = this.session(row)? else { return Ok(None) };
@@ -215,7 +272,7 @@ fn identity(row: &Row, first: usize) -> rusqlite::Result<Identity> {
 
 fn will(row: &Row) -> rusqlite::Result<Option<Will>> {
     let Some(topic) = row.get::<_, Option<String>>(7)? else { return Ok(None) };
-    let Some(qos) = QoS::from_bits(row.get(10)?) else { return Ok(None) };
+    let Some(qos) = QoS::from_bits(row.get(10)?).filter(|_| is_topic(&topic)) else { return Ok(None) };
     Ok(Some(Will {
         topic: topic.into(),
         payload: row.get::<_, Vec<u8>>(8)?.into(),

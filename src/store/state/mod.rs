@@ -14,6 +14,8 @@ mod write;
 mod writer;
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;
 
 use std::{

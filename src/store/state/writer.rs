@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::broker::{Change, Written};
 use crate::store::StoreError;
-use crate::store::database::Database;
+use crate::store::database::{BUSY_TIMEOUT, Database};
 
 use super::{dirty::Dirty, fail, image::Image, write::write};
 
@@ -127,6 +127,8 @@ pub(super) struct Writer {
     log: PathBuf,
     /// Bytes of the write-ahead log when it was looked at last.
     logged: u64,
+    /// Its length from which on it is to be taken over.
+    checkpoint_at: u64,
     /// When a failure was logged last.
     told: Option<Instant>,
 }
@@ -138,7 +140,7 @@ impl Writer {
         off.map_err(|error| database.failed(error))?;
         let mut log = database.path().as_os_str().to_owned();
         log.push("-wal");
-        Ok(Writer { database, shared, log: log.into(), logged: 0, told: None })
+        Ok(Writer { database, shared, log: log.into(), logged: 0, checkpoint_at: CHECKPOINT, told: None })
     }
 
     /// Writes whenever somebody waits, or something has waited for long, until it is stopped.
@@ -197,7 +199,7 @@ impl Writer {
         self.shared.took.fetch_add(took, Ordering::Relaxed);
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         self.count_log();
-        if self.logged >= CHECKPOINT
+        if self.logged >= self.checkpoint_at
             && let Err(error) = self.checkpoint()
         {
             // What was written is safe in the log; it is tried again after the next write.
@@ -212,13 +214,25 @@ impl Writer {
         self.logged = length;
     }
 
+    /// Takes the log over, unless another process reads it: nobody is kept waiting for that, it is tried again when the log
+    /// has grown by as much again.
     fn checkpoint(&mut self) -> Result<(), StoreError> {
-        let pages = self
-            .database
-            .connection()
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(2))
-            .map_err(|error| self.database.failed(error))?;
+        let (busy, pages) = {
+            let connection = self.database.connection();
+            let failed = |error| self.database.failed(error);
+            connection.busy_timeout(Duration::ZERO).map_err(failed)?;
+            let outcome = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+                Ok((row.get::<_, bool>(0)?, row.get::<_, i64>(2)?))
+            });
+            connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+            outcome.map_err(failed)?
+        };
         fail::point("after-checkpoint");
+        if busy {
+            self.checkpoint_at = self.logged.saturating_add(CHECKPOINT);
+            return Ok(());
+        }
+        self.checkpoint_at = CHECKPOINT;
         let written = u64::try_from(pages).unwrap_or(0).saturating_mul(PAGE).min(self.logged);
         self.shared.bytes.fetch_add(written, Ordering::Relaxed);
         self.logged = std::fs::metadata(&self.log).map_or(0, |file| file.len());

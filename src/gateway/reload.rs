@@ -1,0 +1,118 @@
+//! Changing a running gateway: all that another configuration says and can be changed, or nothing.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use crate::{
+    admin::{self, Command, Reloaded},
+    config::{Config, Difference},
+    policy::Policy,
+};
+
+use super::{doors::Doors, policy_settings};
+
+/// What can be changed while it runs.
+pub(super) struct Running {
+    pub policy: Arc<Policy>,
+    /// Held while something is changed: one change at a time.
+    pub doors: tokio::sync::Mutex<Doors>,
+    /// What an operator sees of the doors.
+    pub seen: Arc<ArcSwap<admin::Doors>>,
+    /// What is in force.
+    pub config: Mutex<Config>,
+}
+
+/// Does what operators ask for, for ever.
+pub(super) async fn obey(running: Arc<Running>, mut commands: mpsc::Receiver<Command>) {
+    while let Some(command) = commands.recv().await {
+        // Whoever asked may have gone.
+        match command {
+            Command::Reload(done) => drop(done.send(running.clone().reload().await)),
+            Command::Plan(done) => drop(done.send(running.clone().plan().await)),
+        }
+    }
+}
+
+impl Running {
+    /// Reads the configuration file, accounts and rules again, and applies what can be applied. An error changes nothing.
+    pub async fn reload(self: Arc<Self>) -> Result<Reloaded, String> {
+        let outcome = self.blocking(Self::apply).await;
+        match &outcome {
+            Ok(Reloaded { applied, restart, .. }) => {
+                tracing::info!(?applied, "configuration, accounts and rules read again");
+                if !restart.is_empty() {
+                    tracing::warn!(?restart, "these changes take a restart of the gateway");
+                }
+            }
+            Err(error) => tracing::error!(error, "nothing was changed: what was in force stays in force"),
+        }
+        outcome
+    }
+
+    /// What [`Running::reload`] would do.
+    async fn plan(self: Arc<Self>) -> Result<Difference, String> {
+        self.blocking(|running| {
+            let new = running.read()?;
+            let doors = running.doors.blocking_lock();
+            doors.prepare(&new).map_err(|error| chain(&error))?;
+            Ok(running.config.lock().difference(&new))
+        })
+        .await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        self: Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, String> {
+        let outcome = tokio::task::spawn_blocking(move || work(&self)).await;
+        outcome.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
+    /// The configuration as its file says now; without a file, as it was.
+    fn read(&self) -> Result<Config, String> {
+        let config = self.config.lock().clone();
+        match &config.file {
+            // It would mean that everything is as built in; far more likely somebody is just writing it.
+            Some(file) if std::fs::metadata(file).is_ok_and(|file| file.len() == 0) => {
+                Err(format!("{} is empty", file.display()))
+            }
+            Some(file) => Config::load(Some(file)).map_err(|error| error.to_string()),
+            None => Ok(config),
+        }
+    }
+
+    fn apply(&self) -> Result<Reloaded, String> {
+        let new = self.read()?;
+        let mut doors = self.doors.blocking_lock();
+        let (difference, next) = {
+            let config = self.config.lock();
+            (config.difference(&new), config.with_live(new))
+        };
+        // From here to the first change everything that can fail is done.
+        let prepared = doors.prepare(&next).map_err(|error| chain(&error))?;
+        let rules = match difference.live.is_empty() {
+            true => self.policy.reload(),
+            false => self.policy.change(policy_settings(&next)),
+        };
+        rules.map_err(|error| format!("accounts and rules cannot be read: {error}"))?;
+        doors.change(&next, prepared);
+        self.seen.store(Arc::new(doors.seen()));
+        *self.config.lock() = next;
+        let Difference { live, listeners, restart } = difference;
+        let listeners = listeners.into_iter().map(|change| format!("listener {change}"));
+        Ok(Reloaded {
+            reloaded: vec!["accounts", "rules"],
+            applied: live.into_iter().chain(listeners).collect(),
+            restart,
+        })
+    }
+}
+
+/// An error with its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(|error| error.to_string()).collect::<Vec<_>>().join(": ")
+}
