@@ -114,16 +114,21 @@ impl Broker {
                 () = self.deadlines.sooner.notified() => continue,
             }
             let now = clock::now();
-            while let Some(seat) = self.deadlines.due(now) {
-                if let Some(seat) = seat.upgrade() {
-                    *seat.scheduled.lock() = None;
-                    self.fall_due(&seat, now);
-                }
-            }
+            self.do_what_is_due(now);
             if now >= sweep {
                 sweep = now + SWEEP;
                 self.router.retained.sweep(now, &*self.router.journal);
                 self.tell_drops(&mut told);
+            }
+        }
+    }
+
+    /// Ends sessions and fires wills whose time has come.
+    pub(super) fn do_what_is_due(&self, now: Instant) {
+        while let Some(seat) = self.deadlines.due(now) {
+            if let Some(seat) = seat.upgrade() {
+                *seat.scheduled.lock() = None;
+                self.fall_due(&seat, now);
             }
         }
     }

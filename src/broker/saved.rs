@@ -111,6 +111,8 @@ impl Broker {
         for (seat, deliveries) in restored {
             restore_deliveries(&seat, deliveries, &messages, &groups);
         }
+        // Before a client can come back to a session whose time is over.
+        self.do_what_is_due(clock::now());
     }
 
     fn message(&self, saved: SavedMessage) -> Arc<Message> {
