@@ -41,7 +41,7 @@ fn begins_anew(subject: &Subject, alice: &Connect) {
     subject.start_again();
     let (mut client, connack) = subject.accept_with_connack(alice);
     assert!(connack.session_present);
-    while client.receive().text() != "new" {}
+    while client.receive().payload != b"new" {}
 }
 
 fn set_aside(subject: &Subject) -> Vec<PathBuf> {
