@@ -115,7 +115,7 @@ fn a_page_of_another_origin_is_forbidden_and_that_is_logged_once() {
     let both = request("/", &format!("{OFFER}Origin: http://127.0.0.1\r\nOrigin: https://evil.example\r\n"));
     assert!(ask(door.port(), &both).starts_with("HTTP/1.1 403 "));
     let log = door.log();
-    let lines: Vec<_> = log.lines().filter(|line| line.contains("evil.example")).collect();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("\\\"https://evil.example")).collect();
     assert_eq!(lines.len(), 1, "{log}");
     assert!(lines[0].contains("see the listener's origins"), "{}", lines[0]);
 }
