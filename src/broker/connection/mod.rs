@@ -177,10 +177,12 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     broker.counters.sockets.fetch_add(1, Ordering::Relaxed);
-    let Some(admitted) = handshake::handshake(&broker, &mut stream, door).await else { return };
-    let mut connection = admitted.into_connection(broker, stream);
+    // Beginning and end have a place of their own: an idle connection must not keep room for them.
+    let admitted = Box::pin(handshake::handshake(&broker, &mut stream, door)).await;
+    let Some(admitted) = admitted else { return };
+    let mut connection = Box::new(admitted.into_connection(broker, stream));
     let end = std::future::poll_fn(|cx| connection.poll_turn(cx)).await;
-    connection.close(end).await;
+    Box::pin(connection.close(end)).await;
 }
 
 #[cfg(test)]
