@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::{Authority, REQUIRED, gateway, save};
-use crate::support::Subject;
+use crate::support::{Subject, eventually};
 
 /// `check` and `run` must refuse: exit status 2, `server.conf:LINE:COLUMN` and the words.
 fn refused(subject: &Subject, place: &str, words: &[&str]) {
@@ -66,7 +66,7 @@ fn a_key_that_everybody_can_read_is_warned_of() {
     let warned = "every user of this machine can use the private key";
     assert!(subject.command(&["check"]).exits(0).out.contains(warned));
     subject.port();
-    assert!(subject.log().contains(warned));
+    eventually("it is in the log", || subject.log().contains(warned).then_some(()));
 }
 
 #[test]
