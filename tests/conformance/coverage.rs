@@ -12,7 +12,7 @@ use std::path::PathBuf;
 const VERSIONS: [(&str, &str, usize); 2] = [("v5", "v5.txt", 251), ("v3.1.1", "v311.txt", 141)];
 
 /// How a stated exception may begin.
-const KINDS: [&str; 4] = ["client", "optional", "unseen", "later"];
+const KINDS: [&str; 5] = ["client", "optional", "unseen", "elsewhere", "later"];
 
 /// One line of a list.
 struct Statement {
