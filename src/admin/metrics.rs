@@ -94,7 +94,7 @@ fn broker(now: &Snapshot, out: &mut Writer<'_>) -> fmt::Result {
     let payload = "Bytes of payload in PUBLISH packets to clients";
     out.counter("latchgate_broker_payload_sent_bytes", payload, now.sent.payload)?;
 
-    let is_connection = |reason| matches!(reason, Dropped::Connections | Dropped::Pending);
+    let is_connection = |reason| matches!(reason, Dropped::Connections | Dropped::Pending | Dropped::Rate);
     let dropped = |connections: bool| {
         let of_kind = now.dropped.iter().filter(move |(reason, _)| is_connection(*reason) == connections);
         of_kind.map(|(reason, count)| (vec![("reason", reason.name())], *count))

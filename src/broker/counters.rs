@@ -26,11 +26,13 @@ pub enum Dropped {
     Connections,
     /// More sockets without a CONNECT than `limits.pending`; the oldest one goes.
     Pending,
+    /// Faster from one address than `limits.connect_rate`.
+    Rate,
 }
 
 impl Dropped {
     /// Every reason.
-    pub const ALL: [Dropped; 9] = [
+    pub const ALL: [Dropped; 10] = [
         Dropped::SlowSubscriber,
         Dropped::QueueFull,
         Dropped::NotPermitted,
@@ -40,6 +42,7 @@ impl Dropped {
         Dropped::Memory,
         Dropped::Connections,
         Dropped::Pending,
+        Dropped::Rate,
     ];
 
     /// The reason as one word, for labels.
@@ -54,6 +57,7 @@ impl Dropped {
             Dropped::Memory => "memory",
             Dropped::Connections => "connections",
             Dropped::Pending => "pending",
+            Dropped::Rate => "rate",
         }
     }
 
@@ -69,6 +73,7 @@ impl Dropped {
             Dropped::Memory => "publishes beyond limits.memory",
             Dropped::Connections => "connections beyond limits.connections",
             Dropped::Pending => "connections beyond limits.pending",
+            Dropped::Rate => "connections beyond limits.connect_rate",
         }
     }
 }

@@ -1,11 +1,12 @@
 //! `[limits]` and `[listener.limits]`: bounds on what clients may cost.
 //!
 //! No limit (0 in the file) is `usize::MAX` in counts and sizes, 65535 in `inflight`, `u32::MAX` seconds in
-//! `connect_timeout`, and 0 in `keep_alive` and `session_expiry`.
+//! `connect_timeout`, and 0 in `keep_alive`, `session_expiry` and `connect_rate`.
 
 use std::time::Duration;
 
 use super::number::{Bound, Bound16, Seconds16, Seconds32, Timeout};
+use super::scalar::Switch;
 use super::section::{Entry, Reader, Setting, section};
 
 section! {
@@ -64,6 +65,14 @@ section! {
 
         /// Connections of a listener that are not yet admitted; when there are more, the oldest is closed.
         pub pending: usize => Bound = 512,
+
+        /// Connections a second that one address may make to a listener on average; what would come in ten seconds may
+        /// come at once. More are closed before anything is read. IPv6 addresses count by /64.
+        pub connect_rate: u32 => Seconds32 = 100,
+
+        /// Whether this machine itself (127.0.0.0/8 and ::1) is let pass where addresses are limited, as by
+        /// `connect_rate`.
+        pub exempt_loopback: bool => Switch = true,
     }
 }
 

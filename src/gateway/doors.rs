@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 use tokio::{
@@ -20,7 +21,7 @@ use crate::{
     config::{self, Config},
     mqtt::ReasonCode,
     net::{
-        self, Lobby, Out, Tcp, Tls, tls,
+        self, Lobby, Out, Pace, Tcp, Tls, tls,
         websocket::{self, Origins, Refused},
     },
     policy::{self, Policy},
@@ -163,6 +164,15 @@ impl Entrance {
         };
     }
 
+    /// Closes a connection of an address that makes too many of them. Nothing is read or sent: it is to cost next to nothing.
+    fn turn_away(&self, stream: TcpStream, address: SocketAddr) {
+        drop(stream);
+        self.broker.counters().sockets.fetch_add(1, Ordering::Relaxed);
+        self.broker.counters().drop_one(Dropped::Rate);
+        let why = format!("more than connect_rate from {}", address.ip().to_canonical());
+        self.policy.refused_at_door("", "", address, ReasonCode::ConnectionRateExceeded, &why);
+    }
+
     /// Serves a connection after its TLS handshake.
     async fn serve_tls(self, tls: Arc<Tls>, stream: TcpStream, mut door: Door) {
         let handshake = tls.accept(stream, door.limits.connect_timeout);
@@ -227,11 +237,16 @@ fn certificate(presented: tls::Presented) -> policy::Certificate {
 /// Takes connections for ever.
 async fn listen(entrance: Entrance, socket: Arc<Tcp>, config: config::Listener, closed: Arc<AtomicBool>) {
     let lobby = Lobby::new(config.limits.pending);
+    let pace = Pace::new(config.limits.connect_rate, config.limits.exempt_loopback);
     let limits = Arc::new(connection_limits(&config.limits));
     let listener: Arc<str> = config.name.as_str().into();
     let anonymous: Option<Arc<str>> = config.anonymous.as_deref().map(Arc::from);
     loop {
         let (stream, address) = socket.accept().await;
+        if !pace.admits(address.ip(), Instant::now()) {
+            entrance.turn_away(stream, address);
+            continue;
+        }
         let door = Door {
             address,
             listener: listener.clone(),

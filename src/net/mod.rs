@@ -4,10 +4,12 @@
 //! nobody else up and that running out of descriptors is survived. It must not know what the bytes say.
 
 mod lobby;
+mod pace;
 mod tcp;
 pub mod tls;
 pub mod websocket;
 
 pub use lobby::{Lobby, Out, within};
+pub use pace::Pace;
 pub use tcp::{BindError, Tcp};
 pub use tls::Tls;
