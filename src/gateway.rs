@@ -149,7 +149,12 @@ async fn give_back_memory() {
 pub fn open_tls(config: &Config) -> Result<Vec<Option<Arc<Tls>>>, ConfigError> {
     let (mut opened, mut problems) = (Vec::new(), Vec::new());
     for listener in &config.listeners {
-        let tls = listener.tls.as_ref().map(|tls| Tls::open(&listener.name, tls, &[b"mqtt"]));
+        // A browser asks for HTTP when it wants a WebSocket, and takes no other answer.
+        let spoken: &[&[u8]] = match listener.protocol {
+            config::Protocol::Mqtt => &[b"mqtt"],
+            config::Protocol::Websocket => &[b"http/1.1"],
+        };
+        let tls = listener.tls.as_ref().map(|tls| Tls::open(&listener.name, tls, spoken));
         opened.push(tls.and_then(|tls| tls.map_err(|problem| problems.push(problem)).ok()));
     }
     if problems.is_empty() { Ok(opened) } else { Err(config.wrong(problems)) }

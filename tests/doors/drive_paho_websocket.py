@@ -1,4 +1,7 @@
-"""Drives paho-mqtt over WebSocket against the listener on the port given; fails if anything does not work."""
+"""Drives paho-mqtt over WebSocket against the listener on the port given; fails if anything does not work.
+
+With the authority's certificate given as well, over TLS; with the client's certificate and key too, it shows them.
+"""
 
 import queue
 import sys
@@ -7,6 +10,7 @@ import paho.mqtt.client as mqtt
 
 BOUND = 8
 PORT = int(sys.argv[1])
+TLS = sys.argv[2:]
 
 for version in [mqtt.MQTTv311, mqtt.MQTTv5]:
     events = queue.Queue()
@@ -15,7 +19,9 @@ for version in [mqtt.MQTTv311, mqtt.MQTTv5]:
     c.on_subscribe = lambda c, u, mid, reasons, properties: events.put(("subscribed", reasons[0].value))
     c.on_message = lambda c, u, message: events.put((message.topic, message.payload, message.qos))
     c.ws_set_options(path="/mqtt")
-    c.connect("127.0.0.1", PORT, keepalive=30)
+    if TLS:
+        c.tls_set(*TLS)
+    c.connect("localhost" if TLS else "127.0.0.1", PORT, keepalive=30)
     c.loop_start()
     assert events.get(timeout=BOUND) == ("connected", True)
     c.subscribe("paho/#", 2)

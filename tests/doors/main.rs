@@ -17,6 +17,7 @@ mod tls_watch;
 mod tunnel;
 mod websocket;
 mod websocket_http;
+mod websocket_tls;
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -32,8 +33,13 @@ fn gateway(authority: &Authority, more: &str) -> Subject {
 }
 
 fn gateway_with(settings: Settings, authority: &Authority, more: &str) -> Subject {
+    gateway_speaking("mqtt", settings, authority, more)
+}
+
+fn gateway_speaking(protocol: &str, settings: Settings, authority: &Authority, more: &str) -> Subject {
     let tls = format!(
-        "anonymous = \"guest\"\n[listener.tls]\ncertificate = \"server.crt\"\nkey = \"server.key\"\n{more}"
+        "protocol = \"{protocol}\"\nanonymous = \"guest\"\n\
+         [listener.tls]\ncertificate = \"server.crt\"\nkey = \"server.key\"\n{more}"
     );
     let subject = settings.listener(&tls).prepare();
     authority.server(365).save(&subject, "server");

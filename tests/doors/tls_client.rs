@@ -15,7 +15,7 @@ fn recorded(subject: &Subject, words: &[&str]) {
     });
 }
 
-fn is_user(subject: &Subject, client: &str, user: &str, login: &str) {
+pub fn is_user(subject: &Subject, client: &str, user: &str, login: &str) {
     let answer = explain(subject, client);
     assert!(answer.out.contains(&format!("any/topic by {user} as client")), "{answer:?}");
     assert!(answer.out.contains(login), "{answer:?}");

@@ -21,7 +21,7 @@ fn what_is_wrong_with_a_file_is_told_at_its_place_with_what_to_do() {
     let authority = Authority::new("home");
     let subject = gateway(&authority, &format!("{REQUIRED}crl = \"revoked.pem\"\n"));
     let good = authority.server(100);
-    let (certificate, key, ca, crl) = ("11:15", "12:7", "13:13", "16:7");
+    let (certificate, key, ca, crl) = ("12:15", "13:7", "14:13", "17:7");
     save(&subject, "revoked.pem", &authority.revoke(&[]));
     subject.command(&["check"]).exits(0);
 

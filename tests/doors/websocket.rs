@@ -23,7 +23,7 @@ fn accepted(socket: &mut WebSocket, version: Version) {
     }
 }
 
-fn pong(socket: &mut WebSocket) {
+pub fn pong(socket: &mut WebSocket) {
     socket.mqtt(&PINGREQ);
     assert_eq!(socket.read(Version::V5), Packet::PingResp);
 }

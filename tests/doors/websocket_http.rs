@@ -141,11 +141,17 @@ fn listed_origins_replace_the_rule_of_the_same_host() {
 
 #[test]
 fn paho_for_python_does_every_qos_over_websocket_in_both_versions() {
-    let door = door();
+    drive_paho(&door(), &[]);
+}
+
+/// Has paho do everything; `files` are for TLS, beside the configuration.
+pub fn drive_paho(door: &Subject, files: &[&str]) {
     let python = std::env::var("LATCHGATE_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
     let mut child = Command::new(python)
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doors/drive_paho_websocket.py"))
         .arg(door.port().to_string())
+        .args(files)
+        .current_dir(door.directory())
         .spawn()
         .expect("python starts: tests/run installs it");
     let status = eventually("paho ends", || child.try_wait().expect("ask for its status"));
