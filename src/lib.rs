@@ -10,6 +10,7 @@ pub mod broker;
 pub mod cli;
 pub mod config;
 pub mod gateway;
+pub mod latch;
 pub mod mqtt;
 pub mod net;
 pub mod pki;

@@ -25,7 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("panel", &[]),
     ("latch", &[]),
     ("bridge", &["mqtt", "session", "broker"]),
-    ("store", &["mqtt", "broker", "policy", "bridge"]),
+    ("store", &["mqtt", "broker", "policy", "latch", "bridge"]),
     ("admin", &["config", "mqtt", "net", "broker", "policy"]),
     ("system", &[]),
 ];

@@ -9,8 +9,10 @@ pub mod accounts;
 mod database;
 mod error;
 mod files;
+pub mod pairings;
 pub mod state;
 
 pub use accounts::AccountsDb;
 pub use error::StoreError;
+pub use pairings::PairingsDb;
 pub use state::StateDb;

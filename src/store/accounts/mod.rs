@@ -134,7 +134,7 @@ impl Change<'_> {
 }
 
 /// Longest text read from a row, in bytes: a topic filter's bound.
-const MAX_TEXT: usize = 65_535;
+pub(super) const MAX_TEXT: usize = 65_535;
 
 /// The text in a column, whatever somebody else put there.
 fn text(value: ValueRef<'_>) -> Result<&str, &'static str> {
