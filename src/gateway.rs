@@ -17,9 +17,11 @@ use crate::{
 };
 
 mod doors;
+mod latch;
 mod reload;
 
 use doors::Doors;
+pub use latch::{open_latch, service as latch_service};
 use reload::{Running, obey};
 
 /// Why the gateway cannot run.

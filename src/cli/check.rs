@@ -73,6 +73,7 @@ fn diff(args: &CheckArgs, context: &Context) -> anyhow::Result<ExitCode> {
 /// Everything questionable, the files that the configuration names included.
 fn warnings(config: &Config) -> Result<Vec<String>, ConfigError> {
     let certificates = gateway::open_tls(config)?;
+    gateway::open_latch(config)?;
     let of_files = certificates.iter().flatten().flat_map(|tls| tls.warnings());
     Ok(config.warnings().into_iter().chain(of_files).collect())
 }
@@ -118,6 +119,10 @@ fn as_text(config: &Config, warnings: &[String]) -> String {
     }
     if let Some(address) = config.admin.http {
         let _ = writeln!(text, "monitor  http://{address}/metrics and /healthz");
+    }
+    if config.latch.application_id.is_some() {
+        let paired = if config.latch.must_be_paired { ", users without a pairing are shut out" } else { "" };
+        let _ = writeln!(text, "latch    {}{paired}", config.latch.host);
     }
     for warning in warnings {
         let _ = writeln!(text, "warning: {warning}");

@@ -15,6 +15,7 @@ mod context;
 mod demo;
 mod explain;
 mod hash;
+mod latch;
 mod man;
 mod output;
 mod pki;
@@ -80,6 +81,9 @@ enum Command {
     /// Rules; a running gateway obeys a change within a second
     #[command(subcommand)]
     Acl(acl::AclCommand),
+    /// The Latch service: a second factor on a phone; a running gateway obeys a change within a second
+    #[command(subcommand)]
+    Latch(latch::LatchCommand),
     Pki(pki::PkiArgs),
     Explain(explain::ExplainArgs),
     Reload(reload::ReloadArgs),
@@ -103,6 +107,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 acl::decide(accounts, &question, &gateway::policy_settings(&config))
             })
         }
+        Command::Latch(command) => latch::run(command, &context),
         Command::Pki(args) => pki::run(args),
         Command::Explain(args) => explain::run(args, || Ok(context.state_dir()?)),
         Command::Reload(args) => reload::run(args, &context.state_dir()?),

@@ -24,6 +24,11 @@ impl Config {
             let list = if Acl::LIVE.contains(&key) { &mut difference.live } else { &mut difference.restart };
             list.push(format!("acl.{key}"));
         }
+        for key in self.latch.differing(&new.latch) {
+            let is_live = self.latch.is_same_application(&new.latch);
+            let list = if is_live { &mut difference.live } else { &mut difference.restart };
+            list.push(format!("latch.{key}"));
+        }
         // Every other limit is part of the listeners.
         let limits = self.limits.differing(&new.limits);
         let limits = limits.into_iter().filter(|key| Limits::GATEWAY_ONLY.contains(key)).collect();
@@ -40,7 +45,11 @@ impl Config {
     /// This configuration with all of `new` that needs no restart.
     pub fn with_live(&self, new: Config) -> Config {
         let acl = Acl { refused_publish_v3: self.acl.refused_publish_v3, ..new.acl };
-        Config { listeners: new.listeners, acl, ..self.clone() }
+        let latch = match self.latch.is_same_application(&new.latch) {
+            true => new.latch,
+            false => self.latch.clone(),
+        };
+        Config { listeners: new.listeners, acl, latch, ..self.clone() }
     }
 
     fn changed_listeners(&self, new: &Config) -> Vec<String> {
@@ -83,5 +92,20 @@ mod tests {
         assert_eq!(restart, ["acl.refused_publish_v3", "gateway.id", "limits.memory"]);
         let applied = old.with_live(new.clone());
         assert_eq!(applied.difference(&new), Difference { restart, ..Difference::default() });
+    }
+
+    #[test]
+    fn latch_changes_live_as_long_as_it_is_the_same_application() {
+        let app = |id: &str, poll: &str| {
+            config(&format!("[latch]\napplication_id = '{id}'\nsecret_file = 's'\npoll = '{poll}'"))
+        };
+        let (old, faster, other) = (app("A", "5s"), app("A", "1s"), app("B", "1s"));
+        assert_eq!(old.difference(&faster).live, ["latch.poll"]);
+        assert_eq!(old.with_live(faster.clone()), faster);
+        assert_eq!(old.difference(&other).restart, ["latch.application_id", "latch.poll"]);
+        assert_eq!(old.with_live(other), old);
+        let without = config("");
+        assert_eq!(without.difference(&old).restart, ["latch.application_id", "latch.secret_file"]);
+        assert_eq!(without.with_live(old).latch, without.latch);
     }
 }

@@ -11,6 +11,7 @@ mod auth;
 mod difference;
 mod error;
 mod gateway;
+mod latch;
 mod limits;
 mod listener;
 mod log;
@@ -32,6 +33,7 @@ pub use auth::{Auth, AuthCache, AuthThrottle, Backend};
 pub use difference::Difference;
 pub use error::{ConfigError, Problem};
 pub use gateway::Gateway;
+pub use latch::{Latch, LatchOnError};
 pub use limits::Limits;
 pub use listener::{Listener, Protocol};
 pub use log::{Level, Log, LogFormat, LogTarget};
@@ -53,6 +55,8 @@ pub struct Config {
     pub auth: Auth,
     /// How rules are read.
     pub acl: Acl,
+    /// The remote second factor.
+    pub latch: Latch,
     /// Operators and monitoring.
     pub admin: Admin,
     /// The log.
@@ -103,6 +107,7 @@ impl Config {
             limits: Limits::default(),
             auth: Auth::default(),
             acl: Acl::default(),
+            latch: Latch::default(),
             admin: Admin::default(),
             log: Log::default(),
             file: None,
@@ -117,6 +122,7 @@ impl Config {
 
     fn read(mut root: Section<'_>, reader: &mut Reader<'_>, defaults: Config) -> Config {
         let limits = root.read::<Limits>("limits", reader, &defaults.limits);
+        let latch = root.span_of("latch");
         // Listeners inherit the limits, so these come first.
         let inherited = vec![Listener { limits: limits.clone(), ..Listener::default() }];
         let config = Config {
@@ -125,11 +131,13 @@ impl Config {
             limits,
             auth: root.read::<Auth>("auth", reader, &defaults.auth),
             acl: root.read::<Acl>("acl", reader, &defaults.acl),
+            latch: root.read::<Latch>("latch", reader, &defaults.latch),
             admin: root.read::<Admin>("admin", reader, &defaults.admin),
             log: root.read::<Log>("log", reader, &defaults.log),
             file: defaults.file,
         };
-        root.finish(&["gateway", "listener", "limits", "auth", "acl", "admin", "log"], reader);
+        config.latch.check(latch, reader);
+        root.finish(&["gateway", "listener", "limits", "auth", "acl", "latch", "admin", "log"], reader);
         config
     }
 }
@@ -137,7 +145,7 @@ impl Config {
 /// Every key with its documentation and default, as a configuration file. Read back, it is the built-in
 /// configuration. It is the same on every machine.
 pub fn reference() -> String {
-    let Config { gateway, listeners, limits, auth, acl, admin, log, file: _ } = Config::builtin();
+    let Config { gateway, listeners, limits, auth, acl, latch, admin, log, file: _ } = Config::builtin();
     let mut out = String::from(
         "# The configuration of latchgate, with every key at its default. Relative paths start at the folder of\n\
          # this file. Unknown keys are errors. `latchgate check` says whether a file is right.\n",
@@ -147,6 +155,7 @@ pub fn reference() -> String {
     Limits::describe("", "limits", &[], &limits, &mut out);
     Auth::describe("", "auth", &[], &auth, &mut out);
     Acl::describe("", "acl", &[], &acl, &mut out);
+    Latch::describe("", "latch", &[], &latch, &mut out);
     Admin::describe("", "admin", &[], &admin, &mut out);
     Log::describe("", "log", &[], &log, &mut out);
     out

@@ -103,6 +103,7 @@ fn describe_file(key: &str, doc: &[&str], out: &mut String) {
         "certificate" => "server.crt",
         "key" => "server.key",
         "crl" => "revoked.pem",
+        "secret_file" => "latch.secret",
         _ => "ca.crt",
     };
     out.push('\n');
@@ -126,7 +127,7 @@ impl Setting for TlsFile {
 }
 
 /// A file that may be left out.
-enum OptionalTlsFile {}
+pub(super) enum OptionalTlsFile {}
 
 impl Setting for OptionalTlsFile {
     type Value = Option<NamedFile>;
