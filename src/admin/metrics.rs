@@ -162,6 +162,7 @@ fn policy(now: &Verdicts, out: &mut Writer<'_>) -> fmt::Result {
     out.counter("latchgate_policy_logins_remembered", remembered, now.remembered_logins)?;
     let bans = "Bans after failed logins";
     out.counter("latchgate_policy_login_bans", bans, now.throttled.bans)?;
+    out.gauge("latchgate_policy_bans", "Bans in force", now.bans as u64)?;
     let banned = "Logins refused since they were banned";
     out.counter("latchgate_policy_logins_banned", banned, now.throttled.refused)?;
     let delayed = "Failed logins that were answered late";

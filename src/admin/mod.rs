@@ -10,7 +10,11 @@ mod routes;
 mod server;
 mod socket;
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
@@ -27,6 +31,15 @@ pub enum Command {
     Reload(oneshot::Sender<Result<Reloaded, String>>),
     /// Say what reading the configuration again would change.
     Plan(oneshot::Sender<Result<Difference, String>>),
+    /// Lift the bans of a user name, of an address or of both together, and say how many it were.
+    LiftBans {
+        /// User name.
+        user: Option<String>,
+        /// Any address of the network.
+        address: Option<IpAddr>,
+        /// How many bans it were.
+        done: oneshot::Sender<usize>,
+    },
 }
 
 /// What reading again came to.

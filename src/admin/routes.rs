@@ -1,6 +1,6 @@
 //! What is asked for and what is answered.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use axum::{
     Json, Router,
@@ -31,6 +31,8 @@ pub(super) fn local(admin: Admin) -> Router {
         .route("/explain", post(explain))
         .route("/reload", post(reload))
         .route("/plan", get(plan))
+        .route("/bans", get(bans))
+        .route("/bans/lift", post(lift_bans))
         .layer(DefaultBodyLimit::max(LARGEST))
         .with_state(admin.clone());
     monitoring(admin).merge(everything)
@@ -51,7 +53,10 @@ pub struct Question {
     /// Client identifier, for rules with `%c`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
-    /// Identifier of a connected client, whose gate is asked; in place of the two above.
+    /// Where the user would come from: it may be banned there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+    /// Identifier of a connected client, whose gate is asked; in place of those above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
     /// `read`, `write`, `all`, `publish`, `subscribe` or `receive`.
@@ -80,9 +85,9 @@ async fn explain(State(admin): State<Admin>, body: Bytes) -> Result<Json<Explana
     match (&question.user, &question.client) {
         (Some(user), None) => {
             let client_id = question.client_id.as_deref().unwrap_or_default();
-            Ok(Json(admin.policy.explain(user, client_id, access, topic)))
+            Ok(Json(admin.policy.explain(user, client_id, question.address, access, topic)))
         }
-        (None, Some(client)) if question.client_id.is_none() => {
+        (None, Some(client)) if question.client_id.is_none() && question.address.is_none() => {
             let answer = admin.policy.explain_live(client, access, topic, PATIENCE).await;
             let absent = || {
                 Refusal(
@@ -92,7 +97,7 @@ async fn explain(State(admin): State<Admin>, body: Bytes) -> Result<Json<Explana
             };
             Ok(Json(answer.ok_or_else(absent)?))
         }
-        _ => Err(bad("say either `user` (and perhaps `client_id`) or `client`".into())),
+        _ => Err(bad("say either `user` (and perhaps `client_id` and `address`) or `client`".into())),
     }
 }
 
@@ -111,6 +116,37 @@ async fn plan(State(admin): State<Admin>) -> Result<Json<Value>, Refusal> {
     admin.commands.send(Command::Plan(done)).await.map_err(|_| failed("the gateway is stopping".into()))?;
     let Difference { live, listeners, restart } = outcome.await.map_err(stopping)?.map_err(failed)?;
     Ok(Json(json!({ "live": live, "listeners": listeners, "restart": restart })))
+}
+
+async fn bans(State(admin): State<Admin>) -> Json<Value> {
+    let bans: Vec<Value> = admin
+        .policy
+        .bans()
+        .into_iter()
+        .map(|ban| json!({ "address": ban.place(), "user": ban.user, "seconds": ban.left.as_secs() }))
+        .collect();
+    Json(json!({ "bans": bans }))
+}
+
+/// The body of `POST /bans/lift`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lift {
+    user: Option<String>,
+    address: Option<IpAddr>,
+}
+
+async fn lift_bans(State(admin): State<Admin>, body: Bytes) -> Result<Json<Value>, Refusal> {
+    let bad = |what: String| Refusal(StatusCode::BAD_REQUEST, what);
+    let Lift { user, address } = serde_json::from_slice(&body).map_err(|error| bad(error.to_string()))?;
+    if user.is_none() && address.is_none() {
+        return Err(bad("say `user`, `address` or both".into()));
+    }
+    let stopping = || Refusal(StatusCode::INTERNAL_SERVER_ERROR, "the gateway is stopping".into());
+    let (done, lifted) = oneshot::channel();
+    let sent = admin.commands.send(Command::LiftBans { user, address, done }).await;
+    sent.map_err(|_| stopping())?;
+    Ok(Json(json!({ "lifted": lifted.await.map_err(|_| stopping())? })))
 }
 
 async fn status(State(admin): State<Admin>) -> Json<Value> {

@@ -1,6 +1,6 @@
 //! `latchgate explain`: why may somebody do something, or why not?
 
-use std::{fmt::Write, path::Path, process::ExitCode};
+use std::{fmt::Write, net::IpAddr, path::Path, process::ExitCode};
 
 use serde_json::Value;
 
@@ -24,6 +24,10 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "ID", conflicts_with = "client")]
     client_id: Option<String>,
 
+    /// Address that the user would come from: it may be banned there after failed logins
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "client")]
+    address: Option<IpAddr>,
+
     /// Ask the gate of this connected client
     #[arg(long, value_name = "ID")]
     client: Option<String>,
@@ -35,7 +39,7 @@ pub struct ExplainArgs {
 
 impl ExplainArgs {
     fn question(self) -> Result<Question, BadUsage> {
-        let ExplainArgs { question, client_id, client, .. } = self;
+        let ExplainArgs { question, client_id, address, client, .. } = self;
         let (user, access, topic) = match (<[String; 3]>::try_from(question), &client) {
             (Ok([user, access, topic]), None) => (Some(user), access, topic),
             (Err(words), Some(_)) if words.len() == 2 => (None, words[0].clone(), words[1].clone()),
@@ -48,7 +52,7 @@ impl ExplainArgs {
         if topic.is_empty() {
             return Err(BadUsage("the topic is empty".into()));
         }
-        Ok(Question { user, client_id, client, access, topic })
+        Ok(Question { user, client_id, address, client, access, topic })
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod acl;
 mod admin;
+mod ban;
 mod bench;
 mod check;
 mod client;
@@ -85,6 +86,9 @@ enum Command {
     #[command(subcommand)]
     Latch(latch::LatchCommand),
     Pki(pki::PkiArgs),
+    /// Bans after failed logins, in the running gateway
+    #[command(subcommand)]
+    Ban(ban::BanCommand),
     Explain(explain::ExplainArgs),
     Reload(reload::ReloadArgs),
     Bench(bench::BenchArgs),
@@ -109,6 +113,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Latch(command) => latch::run(command, &context),
         Command::Pki(args) => pki::run(args),
+        Command::Ban(command) => ban::run(command, &context.state_dir()?),
         Command::Explain(args) => explain::run(args, || Ok(context.state_dir()?)),
         Command::Reload(args) => reload::run(args, &context.state_dir()?),
         Command::Pub(args) => publish::run(args),

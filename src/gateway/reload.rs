@@ -32,6 +32,9 @@ pub(super) async fn obey(running: Arc<Running>, mut commands: mpsc::Receiver<Com
         match command {
             Command::Reload(done) => drop(done.send(running.clone().reload().await)),
             Command::Plan(done) => drop(done.send(running.clone().plan().await)),
+            Command::LiftBans { user, address, done } => {
+                let _ = done.send(running.policy.lift_bans(user.as_deref(), address));
+            }
         }
     }
 }

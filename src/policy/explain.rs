@@ -1,6 +1,10 @@
 //! Why? Every stage's verdict on one question, in the order in which they are asked.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -10,6 +14,7 @@ use super::{
     decision::{Denial, Operation, Stage},
     live::Inquiry,
     policy::Policy,
+    throttle::Banned,
 };
 
 /// The answer to `explain`, for all operations that were asked about.
@@ -89,22 +94,51 @@ pub(super) struct Subject<'a> {
 
 impl Policy {
     /// The present rules' answer for somebody who need not be connected. Without a client identifier, rules with `%c`
-    /// fit nothing.
-    pub fn explain(&self, user: &str, client_id: &str, access: Access, topic: &str) -> Explanation {
+    /// fit nothing. With an address, a ban there is a no; without one, bans of the user name are only told.
+    pub fn explain(
+        &self,
+        user: &str,
+        client_id: &str,
+        address: Option<IpAddr>,
+        access: Access,
+        topic: &str,
+    ) -> Explanation {
         let book = self.book();
-        let login = match book.account(user) {
+        let login = self.not_banned(user, address).and_then(|bans| match book.account(user) {
             Some(account) if !account.enabled => {
                 Err(Denial::not_authorized(Stage::Login, None, "the account is disabled"))
             }
-            Some(account) if account.roles.is_empty() => Ok("an account without roles".to_owned()),
-            Some(account) => Ok(format!("an account with the roles {}", account.roles.join(", "))),
-            None => Ok("no account: only a client without a login, or with a certificate, can be this user"
-                .to_owned()),
-        };
+            Some(account) if account.roles.is_empty() => Ok(format!("an account without roles{bans}")),
+            Some(account) => Ok(format!("an account with the roles {}{bans}", account.roles.join(", "))),
+            None => Ok(format!(
+                "no account: only a client without a login, or with a certificate, can be this user{bans}"
+            )),
+        });
         let rights = book.rights(user, client_id);
         let subject =
             Subject { listener: None, login, rights: &rights, subscribe: self.settings().subscribe };
         self.explain_subject(&subject, user, client_id, access, topic, |_| None)
+    }
+
+    /// What is to be said of bans of the user name.
+    ///
+    /// # Errors
+    /// If it is banned at `address`, or everybody is.
+    fn not_banned(&self, user: &str, address: Option<IpAddr>) -> Result<String, Denial> {
+        let now = Instant::now();
+        let Some(address) = address else {
+            let bans = self.throttle().bans_of(user, now);
+            let told =
+                |ban: &Banned| format!("; banned at {} for {} s more", ban.place(), ban.left.as_secs());
+            return Ok(bans.iter().take(3).map(told).collect());
+        };
+        match self.throttle().banned_for(user, address, now) {
+            None => Ok(format!("; not banned at {address}")),
+            Some(left) => {
+                let what = format!("a ban at {address} for {} s more", left.as_secs());
+                Err(Denial { rule: Some(what.into()), ..Denial::banned() })
+            }
+        }
     }
 
     /// The answer of a connected client's own gate; `None` if no such client is connected, or its task does not

@@ -76,6 +76,7 @@ impl Metrics {
             passwords: self.passwords.get(),
             remembered_logins: self.remembered.load(Relaxed),
             throttled: Throttled::default(),
+            bans: 0,
         }
     }
 }
@@ -97,6 +98,8 @@ pub struct Verdicts {
     pub remembered_logins: u64,
     /// Failed logins that were delayed, and those that were banned for them.
     pub throttled: Throttled,
+    /// Bans in force.
+    pub bans: usize,
 }
 
 /// Upper ends of the classes of [`Times`], in seconds; the last class has none.

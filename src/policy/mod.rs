@@ -32,5 +32,5 @@ pub use identity::Identity;
 pub use metrics::{Spread, Verdicts};
 pub use permit::{Deliver, Delivery, Permit, Publish, Subscribe};
 pub use policy::{Applicant, Policy, Secret, Settings};
-pub use throttle::{ThrottleRules, Throttled};
+pub use throttle::{Banned, ThrottleRules, Throttled};
 pub use voice::{NotReserved, Voice};

@@ -1,6 +1,10 @@
 //! The policy of a gateway: the present book, who is connected under it, and how it is replaced.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use atomic_waker::AtomicWaker;
@@ -19,7 +23,7 @@ use super::{
     identity::Identity,
     live::Live,
     metrics::{Metrics, Verdicts},
-    throttle::{Throttle, ThrottleRules},
+    throttle::{Banned, Throttle, ThrottleRules},
     voice::Voice,
 };
 
@@ -165,7 +169,23 @@ impl Policy {
 
     /// What was counted since the start.
     pub fn verdicts(&self) -> Verdicts {
-        Verdicts { throttled: self.throttle.totals(), ..self.metrics.get() }
+        Verdicts { throttled: self.throttle.totals(), bans: self.bans().len(), ..self.metrics.get() }
+    }
+
+    /// Every ban after failed logins that is in force, the one that ends last first.
+    pub fn bans(&self) -> Vec<Banned> {
+        self.throttle.bans(std::time::Instant::now())
+    }
+
+    /// Lifts the bans of a user name, of an address, or of a user name at an address; how many it were.
+    pub fn lift_bans(&self, user: Option<&str>, address: Option<IpAddr>) -> usize {
+        let lifted = self.throttle.lift(user, address);
+        tracing::info!(target: "latchgate::policy::audit", ?user, ?address, lifted, "login bans lifted by an operator");
+        lifted
+    }
+
+    pub(super) fn throttle(&self) -> &Throttle {
+        &self.throttle
     }
 
     /// Whether this is the gateway itself.

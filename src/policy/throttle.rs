@@ -20,8 +20,10 @@ const ADDRESS: u32 = 4;
 const DELAY: Duration = Duration::from_millis(250);
 /// The longest delay, well below the time in which a client must be answered.
 const LONGEST: Duration = Duration::from_secs(4);
-/// How many counts are kept, and as many bans: some 2 MB.
+/// How many counts are kept, and as many bans: some 4 MB.
 const CAPACITY: usize = 16_384;
+/// Bytes of a banned user name that are kept to be shown.
+const SHOWN: usize = 64;
 
 /// When failed logins lead to a ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +58,7 @@ impl Network {
     }
 }
 
-/// What is counted. Of user names only a keyed hash is kept, so that every entry has the same size.
+/// What is counted. Of user names only a keyed hash is kept here, so that every entry has the same size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Login(u64, Network),
@@ -70,11 +72,18 @@ struct Count {
     since: Instant,
 }
 
+#[derive(Debug)]
+struct Ban {
+    until: Instant,
+    /// What an operator is shown: the beginning of the user name; `None` if the address is banned.
+    user: Option<Box<str>>,
+}
+
 #[derive(Debug, Default)]
 struct State {
     counts: AHashMap<Key, Count>,
     /// Kept apart from the counts, so that no flood of failures pushes out a ban.
-    bans: AHashMap<Key, Instant>,
+    bans: AHashMap<Key, Ban>,
 }
 
 /// Counts failed logins. Time is handed in.
@@ -100,6 +109,27 @@ pub struct Throttled {
     pub delayed: u64,
 }
 
+/// A ban in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Banned {
+    /// The address, or the first of its /64.
+    pub network: IpAddr,
+    /// The user name that is banned there, the first 64 bytes of it; `None`: everybody is.
+    pub user: Option<String>,
+    /// For how long still.
+    pub left: Duration,
+}
+
+impl Banned {
+    /// The address, or the /64.
+    pub fn place(&self) -> String {
+        match self.network {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(network) => format!("{network}/64"),
+        }
+    }
+}
+
 impl Throttle {
     pub fn new(rules: ThrottleRules) -> Self {
         Self::with_capacity(rules, CAPACITY)
@@ -117,24 +147,75 @@ impl Throttle {
         }
     }
 
-    /// Whether somebody is kept out for now; `user` is empty for who brings no name.
+    /// Whether somebody is kept out for now; `user` is empty for who brings no name. A yes is counted as a refusal.
     pub fn is_banned(&self, user: &str, address: IpAddr, now: Instant) -> bool {
+        let banned = self.banned_for(user, address, now).is_some();
+        self.refused.fetch_add(banned.into(), Relaxed);
+        banned
+    }
+
+    /// For how long somebody is still kept out.
+    pub fn banned_for(&self, user: &str, address: IpAddr, now: Instant) -> Option<Duration> {
         if self.passes(address) {
-            return false;
+            return None;
         }
         let network = Network::of(address);
         let keys = [Key::Login(self.hasher.hash_one(user), network), Key::Address(network)];
         let mut state = self.state.lock();
-        let banned = keys.iter().any(|key| match state.bans.get(key) {
-            Some(until) if *until > now => true,
-            Some(_) => {
-                state.bans.remove(key);
-                false
+        let left = keys.map(|key| {
+            let left = state.bans.get(&key)?.until.saturating_duration_since(now);
+            if left.is_zero() {
+                state.bans.remove(&key);
             }
-            None => false,
+            Some(left).filter(|left| !left.is_zero())
         });
-        self.refused.fetch_add(banned.into(), Relaxed);
-        banned
+        left.into_iter().flatten().max()
+    }
+
+    /// Every ban in force, the one that ends last first.
+    pub fn bans(&self, now: Instant) -> Vec<Banned> {
+        self.list(now, |_| true)
+    }
+
+    /// The bans of a user name, wherever it is banned; not those of whole addresses.
+    pub fn bans_of(&self, user: &str, now: Instant) -> Vec<Banned> {
+        let name = self.hasher.hash_one(user);
+        self.list(now, |key| matches!(key, Key::Login(login, _) if *login == name))
+    }
+
+    fn list(&self, now: Instant, wanted: impl Fn(&Key) -> bool) -> Vec<Banned> {
+        let state = self.state.lock();
+        let in_force = |(key, ban): (&Key, &Ban)| {
+            let left = ban.until.saturating_duration_since(now);
+            let (Key::Login(_, Network(network)) | Key::Address(Network(network))) = *key else {
+                return None;
+            };
+            let user = ban.user.as_deref().map(str::to_owned);
+            (!left.is_zero() && wanted(key)).then(|| Banned { network, user, left })
+        };
+        let mut bans: Vec<Banned> = state.bans.iter().filter_map(in_force).collect();
+        drop(state);
+        bans.sort_unstable_by(|one, other| other.left.cmp(&one.left));
+        bans
+    }
+
+    /// Lifts the bans of whom `user` and `address` both fit, where given, and forgets the failures that count against
+    /// them; how many bans it were.
+    pub fn lift(&self, user: Option<&str>, address: Option<IpAddr>) -> usize {
+        let name = user.map(|user| self.hasher.hash_one(user));
+        let network = address.map(Network::of);
+        let fits = |key: &Key| match *key {
+            Key::Login(login, at) => {
+                name.is_none_or(|name| name == login) && network.is_none_or(|network| network == at)
+            }
+            Key::Address(at) => name.is_none() && network.is_none_or(|network| network == at),
+            Key::User(login) => network.is_none() && name.is_none_or(|name| name == login),
+        };
+        let mut state = self.state.lock();
+        state.counts.retain(|key, _| !fits(key));
+        let before = state.bans.len();
+        state.bans.retain(|key, _| !fits(key));
+        before - state.bans.len()
     }
 
     /// Notes a failed login; how long its answer is to be delayed. A ban that follows is logged.
@@ -153,7 +234,7 @@ impl Throttle {
             (Key::Address(network), here, most.saturating_mul(ADDRESS), "address"),
         ] {
             if failures >= most {
-                self.ban(&mut state, key, now);
+                self.ban(&mut state, key, user, now);
                 self.bans.fetch_add(1, Relaxed);
                 // All in the message, since the journal keeps fields apart from it. What the client chose comes last.
                 let (address, seconds) = (address.to_canonical(), self.rules.ban.as_secs());
@@ -207,13 +288,15 @@ impl Throttle {
         count.failures
     }
 
-    fn ban(&self, state: &mut State, key: Key, now: Instant) {
+    fn ban(&self, state: &mut State, key: Key, user: &str, now: Instant) {
         state.counts.remove(&key);
         if state.bans.len() >= self.capacity {
-            state.bans.retain(|_, until| *until > now);
-            thin_out(&mut state.bans, self.capacity, |until| *until);
+            state.bans.retain(|_, ban| ban.until > now);
+            thin_out(&mut state.bans, self.capacity, |ban| ban.until);
         }
-        state.bans.insert(key, now + self.rules.ban);
+        let shown = &user[..user.floor_char_boundary(SHOWN)];
+        let user = matches!(key, Key::Login(..)).then(|| shown.into());
+        state.bans.insert(key, Ban { until: now + self.rules.ban, user });
     }
 }
 

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod ban;
 mod explain;
 mod metrics;
 mod reload;

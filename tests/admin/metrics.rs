@@ -169,6 +169,7 @@ fn bans_and_delays_after_failed_logins_are_counted() {
     let now = scrape(&subject);
     for (name, value) in [
         ("latchgate_policy_login_bans_total", 1.0),
+        ("latchgate_policy_bans", 1.0),
         ("latchgate_policy_logins_banned_total", 2.0),
         ("latchgate_policy_logins_delayed_total", 2.0),
         ("latchgate_policy_password_verification_seconds_count", 3.0),

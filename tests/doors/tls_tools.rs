@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use super::{Authority, Dialer, REQUIRED, accept, gateway, save};
+use super::{Authority, Dialer, REQUIRED, accept, gateway, gateway_speaking, save};
 use crate::support::subject::EXECUTABLE;
 use crate::support::{Connect, Publish, Subject, eventually};
 
@@ -184,6 +184,27 @@ fn the_load_generator_speaks_tls_and_loses_nothing() {
         let output = finish(start(EXECUTABLE, subject.directory(), &all), "bench ends");
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report");
         assert_eq!((&report["expected"], &report["lost"]), (&2000.into(), &0.into()), "{report}");
+    }
+}
+
+#[test]
+fn the_load_generator_speaks_websocket_with_and_without_tls_and_loses_nothing() {
+    let authority = Authority::new("home");
+    let words = "bench pairs --host localhost --messages 500 --publishers 2 --subscribers 2 --rate 500 --json --websocket";
+    for (door, tls) in [
+        (super::websocket::door(), &[][..]),
+        (gateway_speaking("websocket", Subject::with(), &authority, ""), &["--cafile", "ca.crt"]),
+    ] {
+        let port = door.port().to_string();
+        for (qos, size) in [("0", "40000"), ("1", "100"), ("2", "24")] {
+            let words: Vec<&str> =
+                words.split(' ').chain(["--port", &port, "--qos", qos, "--payload", size]).collect();
+            let output =
+                finish(start(EXECUTABLE, door.directory(), &[&words[..], tls].concat()), "bench ends");
+            let report: serde_json::Value = serde_json::from_slice(&output.stdout)
+                .unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)));
+            assert_eq!((&report["expected"], &report["lost"]), (&2000.into(), &0.into()), "{report}");
+        }
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Target {
     pub host: String,
     pub address: SocketAddr,
     pub tls: Option<ClientTls>,
+    /// Whether MQTT goes in WebSocket frames.
+    pub websocket: bool,
     pub version: Version,
     pub user: Option<String>,
     pub password: Option<Vec<u8>>,

@@ -7,6 +7,7 @@
 
 mod client;
 mod connects;
+mod framing;
 mod load;
 mod offline;
 mod others;
@@ -107,6 +108,9 @@ pub struct BenchArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Speak MQTT over WebSocket
+    #[arg(long)]
+    websocket: bool,
     #[command(flatten)]
     tls: TlsArgs,
 }
@@ -195,7 +199,8 @@ impl BenchArgs {
             Protocol::V311 => Version::V311,
             Protocol::V5 => Version::V5,
         };
-        Ok(Target { host: self.host.clone(), address, tls, version, user: self.user.clone(), password })
+        let (host, user) = (self.host.clone(), self.user.clone());
+        Ok(Target { host, address, tls, websocket: self.websocket, version, user, password })
     }
 
     fn into_load(self, target: Target) -> Result<Load, BadUsage> {

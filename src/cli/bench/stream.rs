@@ -1,4 +1,4 @@
-//! The socket of a client, with TLS if it is asked for, for loops that try rather than wait.
+//! The socket of a client, with TLS and WebSocket if they are asked for, for loops that try rather than wait.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::client::Target;
+use super::framing::{self, Framing};
 
 /// Bytes that TLS holds back at most when the socket takes no more.
 const HELD: usize = 64 * 1024;
@@ -20,6 +21,7 @@ const HELD: usize = 64 * 1024;
 pub struct Stream {
     socket: TcpStream,
     tls: Option<Box<ClientConnection>>,
+    websocket: Option<Box<Framing>>,
 }
 
 /// The socket as the blocking code of TLS sees it: it says so when it would block.
@@ -42,7 +44,7 @@ impl Write for Trying<'_> {
 }
 
 impl Stream {
-    /// Connects, and does the TLS handshake if `target` asks for TLS.
+    /// Connects, and does the handshakes of TLS and WebSocket if `target` asks for them.
     ///
     /// # Errors
     /// If the broker cannot be reached, or its certificate is not right.
@@ -50,12 +52,17 @@ impl Stream {
         let connect = async {
             let socket = TcpStream::connect(target.address).await?;
             socket.set_nodelay(true)?;
-            let Some(tls) = &target.tls else { return Ok(Stream { socket, tls: None }) };
-            let name = ServerName::try_from(target.host.clone())?;
-            let mut connection = ClientConnection::new(tls.config().clone(), name)?;
-            connection.set_buffer_limit(Some(HELD));
-            let mut stream = Stream { socket, tls: Some(Box::new(connection)) };
-            stream.shake_hands().await.context("no TLS")?;
+            let mut stream = Stream { socket, tls: None, websocket: None };
+            if let Some(tls) = &target.tls {
+                let name = ServerName::try_from(target.host.clone())?;
+                let mut connection = ClientConnection::new(tls.config().clone(), name)?;
+                connection.set_buffer_limit(Some(HELD));
+                stream.tls = Some(Box::new(connection));
+                stream.shake_hands().await.context("no TLS")?;
+            }
+            if target.websocket {
+                stream.upgrade(&target.host).await.context("no WebSocket")?;
+            }
             Ok(stream)
         };
         tokio::time::timeout(patience, connect).await.context("no answer in time")?
@@ -79,14 +86,28 @@ impl Stream {
         self.flush()
     }
 
-    /// Waits until something of `interest` can be tried, or TLS gets rid of what it holds back.
+    async fn upgrade(&mut self, host: &str) -> io::Result<()> {
+        self.write_all(framing::request(host).as_bytes()).await?;
+        let mut answer = Vec::new();
+        while !framing::is_accepted(&answer)? {
+            if self.read_buf(&mut answer).await? == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+        }
+        self.websocket = Some(Box::default());
+        Ok(())
+    }
+
+    /// Waits until something of `interest` can be tried, or gets rid of what is held back.
     ///
     /// # Errors
     /// If the connection fails.
     pub async fn ready(&mut self, interest: Interest) -> io::Result<()> {
-        let holds = self.tls.as_ref().is_some_and(|tls| tls.wants_write());
+        let framed = self.websocket.as_ref().is_some_and(|framing| !framing.pending().is_empty());
+        let holds = framed || self.tls.as_ref().is_some_and(|tls| tls.wants_write());
         let interest = if holds { interest | Interest::WRITABLE } else { interest };
         self.socket.ready(interest).await?;
+        self.flush_frames()?;
         self.flush()
     }
 
@@ -95,6 +116,28 @@ impl Stream {
     /// # Errors
     /// `WouldBlock` if nothing is.
     pub fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.websocket.is_none() {
+            return self.try_read_raw(buffer);
+        }
+        let mut filled = 0;
+        // As much as there is: whoever gets less than asked for takes it that nothing is left.
+        while filled < buffer.len() {
+            let free = &mut buffer[filled..];
+            let count = match self.try_read_raw(free) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock && filled > 0 => break,
+                count => count?,
+            };
+            if count == 0 {
+                break;
+            }
+            if let Some(framing) = &mut self.websocket {
+                filled += framing.strip(&mut free[..count])?;
+            }
+        }
+        Ok(filled)
+    }
+
+    fn try_read_raw(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let Some(tls) = &mut self.tls else { return self.socket.try_read(buffer) };
             match tls.reader().read(buffer) {
@@ -106,18 +149,48 @@ impl Stream {
         }
     }
 
-    /// Writes what the socket takes; TLS may hold a part of it back.
+    /// Writes what the socket takes; TLS and WebSocket may hold a part of it back.
     ///
     /// # Errors
     /// `WouldBlock` if it takes nothing.
     pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.websocket.is_none() {
+            return self.try_write_raw(bytes);
+        }
+        self.flush_frames()?;
+        let Some(framing) = self.websocket.as_mut().filter(|framing| framing.pending().is_empty()) else {
+            return Err(ErrorKind::WouldBlock.into());
+        };
+        let taken = framing.frame(bytes);
+        self.flush_frames()?;
+        Ok(taken)
+    }
+
+    /// Writes what is left of a frame, as far as it is taken.
+    fn flush_frames(&mut self) -> io::Result<()> {
+        let Some(mut framing) = self.websocket.take() else { return Ok(()) };
+        let outcome = loop {
+            if framing.pending().is_empty() {
+                break Ok(());
+            }
+            match self.try_write_raw(framing.pending()) {
+                Ok(count) => framing.written(count),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.websocket = Some(framing);
+        outcome
+    }
+
+    fn try_write_raw(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Some(tls) = &mut self.tls else { return self.socket.try_write(bytes) };
         let taken = tls.writer().write(bytes)?;
         self.flush()?;
         if taken == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(taken) }
     }
 
-    /// Writes all of it.
+    /// Writes all of it, or holds the end of it back.
     ///
     /// # Errors
     /// If the connection fails.

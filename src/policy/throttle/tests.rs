@@ -37,6 +37,38 @@ fn a_login_is_banned_at_its_address_after_so_many_failures_and_for_so_long() {
 }
 
 #[test]
+fn bans_are_listed_with_what_is_left_of_them_and_can_be_lifted() {
+    let (throttle, now) = (Throttle::new(RULES), Instant::now());
+    let later = now + Duration::from_secs(1);
+    fail(&throttle, "alice", "192.0.2.1", 5, now);
+    fail(&throttle, "alice", "192.0.2.2", 5, later);
+    fail(&throttle, &"ü".repeat(60), "2001:db8::7", 5, later);
+    (0..20).for_each(|name| fail(&throttle, &name.to_string(), "192.0.2.3", 1, later));
+    let banned = |throttle: &Throttle| {
+        throttle.bans(later).into_iter().map(|ban| (ban.network.to_string(), ban.user)).collect::<Vec<_>>()
+    };
+    let mut all = banned(&throttle);
+    assert_eq!(all.pop(), Some(("192.0.2.1".into(), Some("alice".into()))), "it ends first");
+    assert!(all.contains(&("2001:db8::".into(), Some("ü".repeat(32)))), "{all:?}");
+    assert!(all.contains(&("192.0.2.3".into(), None)) && all.len() == 3, "{all:?}");
+    assert_eq!(throttle.bans(later)[0].left, RULES.ban);
+    assert_eq!(throttle.banned_for("alice", ip("192.0.2.1"), later), Some(RULES.ban - (later - now)));
+    assert_eq!(throttle.banned_for("bob", ip("192.0.2.1"), later), None);
+
+    assert_eq!(throttle.lift(Some("bob"), None), 0);
+    assert_eq!(throttle.lift(Some("alice"), Some(ip("192.0.2.3"))), 0);
+    assert_eq!(throttle.lift(None, Some(ip("192.0.2.3"))), 1);
+    assert_eq!(throttle.lift(None, Some(ip("2001:db8::9"))), 1, "any address of the /64");
+    assert_eq!(throttle.lift(Some("alice"), Some(ip("192.0.2.1"))), 1);
+    assert_eq!(banned(&throttle), [("192.0.2.2".into(), Some("alice".into()))]);
+    assert_eq!(throttle.lift(Some("alice"), None), 1);
+    // What had been counted against alice is forgotten as well: she starts anew.
+    fail(&throttle, "alice", "192.0.2.2", 4, later);
+    assert!(!throttle.is_banned("alice", ip("192.0.2.2"), later));
+    assert!(throttle.bans(later + RULES.ban).is_empty());
+}
+
+#[test]
 fn a_user_is_not_locked_out_by_failures_elsewhere_nor_its_neighbours_by_its_own() {
     let (throttle, now) = (Throttle::new(RULES), Instant::now());
     for host in 0..200 {
