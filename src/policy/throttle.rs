@@ -6,6 +6,7 @@
 //! never delayed.
 
 use std::{
+    cmp::Reverse,
     net::{IpAddr, Ipv6Addr},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
@@ -187,15 +188,21 @@ impl Throttle {
         let state = self.state.lock();
         let in_force = |(key, ban): (&Key, &Ban)| {
             let left = ban.until.saturating_duration_since(now);
-            let (Key::Login(_, Network(network)) | Key::Address(Network(network))) = *key else {
-                return None;
-            };
+            match *key {
+                Key::Login(_, Network(network)) | Key::Address(Network(network))
+                    if !left.is_zero() && wanted(key) =>
+                {
+                    Some(Banned { network, user: ban.user.as_deref().map(str::to_owned), left })
+                }
+                _ => None,
+            }
+        };
             let user = ban.user.as_deref().map(str::to_owned);
             (!left.is_zero() && wanted(key)).then(|| Banned { network, user, left })
         };
         let mut bans: Vec<Banned> = state.bans.iter().filter_map(in_force).collect();
         drop(state);
-        bans.sort_unstable_by(|one, other| other.left.cmp(&one.left));
+        bans.sort_unstable_by_key(|ban| Reverse(ban.left));
         bans
     }
 
