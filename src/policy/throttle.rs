@@ -197,9 +197,6 @@ impl Throttle {
                 _ => None,
             }
         };
-            let user = ban.user.as_deref().map(str::to_owned);
-            (!left.is_zero() && wanted(key)).then(|| Banned { network, user, left })
-        };
         let mut bans: Vec<Banned> = state.bans.iter().filter_map(in_force).collect();
         drop(state);
         bans.sort_unstable_by_key(|ban| Reverse(ban.left));
