@@ -11,7 +11,7 @@ use prometheus_client::{
 
 use crate::{
     broker::{Dropped, Snapshot},
-    net::Tls,
+    net::{Tls, tls},
     policy::{Spread, Verdicts},
 };
 
@@ -53,15 +53,34 @@ fn certificates(all: &[Arc<Tls>], out: &mut Writer<'_>) -> fmt::Result {
     if all.is_empty() {
         return Ok(());
     }
-    let days = "Days until the server's certificate expires; negative once it has";
-    out.metric("latchgate_net_certificate_expiry_days", days, MetricType::Gauge, |mut metric| {
-        for tls in all {
-            let labels = [("listener", tls.listener())];
-            let days = tls.expires_in() as f64 / 86_400.0;
-            metric.encode_family(&labels)?.encode_gauge(&days)?;
-        }
-        Ok(())
-    })?;
+    let now = tls::now();
+    for (name, days, kind) in [
+        (
+            "latchgate_net_certificate_expiry_days",
+            "Days until the server's certificate expires; negative once it has",
+            tls::Kind::Certificate,
+        ),
+        (
+            "latchgate_net_client_ca_expiry_days",
+            "Days until the first of the authorities in client_ca expires; negative once it has",
+            tls::Kind::ClientCa,
+        ),
+        (
+            "latchgate_net_crl_expiry_days",
+            "Days until the first of the lists in crl is overdue; negative once it is",
+            tls::Kind::Crl,
+        ),
+    ] {
+        out.metric(name, days, MetricType::Gauge, |mut metric| {
+            for tls in all {
+                for term in tls.terms().iter().filter(|term| term.kind == kind) {
+                    let days = term.left(now) as f64 / 86_400.0;
+                    metric.encode_family(&[("listener", tls.listener())])?.encode_gauge(&days)?;
+                }
+            }
+            Ok(())
+        })?;
+    }
     let failed = all.iter().flat_map(|tls| {
         tls.failed().map(|(reason, count)| (vec![("listener", tls.listener()), ("reason", reason)], count))
     });

@@ -74,7 +74,8 @@ fn diff(args: &CheckArgs, context: &Context) -> anyhow::Result<ExitCode> {
 fn warnings(config: &Config) -> Result<Vec<String>, ConfigError> {
     let certificates = gateway::open_tls(config)?;
     gateway::open_latch(config)?;
-    let of_files = certificates.iter().flatten().flat_map(|tls| tls.warnings());
+    let of_files =
+        certificates.iter().flatten().flat_map(|tls| tls.warnings().into_iter().chain(tls.running_out()));
     Ok(config.warnings().into_iter().chain(of_files).collect())
 }
 

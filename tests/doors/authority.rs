@@ -31,7 +31,17 @@ impl Pair {
 
 impl Authority {
     pub fn new(name: &str) -> Self {
+        Self::with(name, CertificateParams::default())
+    }
+
+    /// One whose certificate expires in so many days.
+    pub fn ending(name: &str, days: i64) -> Self {
         let mut params = CertificateParams::default();
+        (params.not_before, params.not_after) = term(days);
+        Self::with(name, params)
+    }
+
+    fn with(name: &str, mut params: CertificateParams) -> Self {
         params.distinguished_name = named(name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -73,12 +83,7 @@ impl Authority {
     }
 
     fn issue(&self, mut params: CertificateParams, days: i64) -> Pair {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
-        let day = Duration::from_secs(24 * 60 * 60);
-        // Half a day more, so that the whole days are the same for as long as the test runs.
-        let end = (now.as_secs() + 12 * 60 * 60).saturating_add_signed(days * 24 * 60 * 60);
-        params.not_before = date_time_ymd(1970, 1, 1) + (Duration::from_secs(end).saturating_sub(400 * day));
-        params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(end);
+        (params.not_before, params.not_after) = term(days);
         let serial = SerialNumber::from_slice(&getrandom::u64().expect("a number").to_be_bytes());
         params.serial_number = Some(serial.clone());
         let key = KeyPair::generate().expect("a key");
@@ -88,6 +93,11 @@ impl Authority {
 
     /// The list of revoked certificates, with these on it.
     pub fn revoke(&self, pairs: &[&Pair]) -> String {
+        self.revoke_for(pairs, 36_500)
+    }
+
+    /// The same, to be replaced in so many days (less than none: it should have been).
+    pub fn revoke_for(&self, pairs: &[&Pair], days: i64) -> String {
         let revoked = |pair: &&Pair| RevokedCertParams {
             serial_number: pair.serial.clone(),
             revocation_time: date_time_ymd(2024, 1, 2),
@@ -96,7 +106,7 @@ impl Authority {
         };
         let list = CertificateRevocationListParams {
             this_update: date_time_ymd(2024, 1, 1),
-            next_update: date_time_ymd(2124, 1, 1),
+            next_update: term(days).1,
             crl_number: SerialNumber::from_slice(&[1]),
             issuing_distribution_point: None,
             revoked_certs: pairs.iter().map(revoked).collect(),
@@ -104,6 +114,16 @@ impl Authority {
         };
         list.signed_by(&self.0).and_then(|list| list.pem()).expect("a list")
     }
+}
+
+/// From some time ago until in so many days and half a one more, so that the whole days are the same for as long as the
+/// test runs.
+fn term(days: i64) -> (time::OffsetDateTime, time::OffsetDateTime) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    let day = 24 * 60 * 60;
+    let end = Duration::from_secs((now.as_secs() + day / 2).saturating_add_signed(days * day as i64));
+    let begin = end.saturating_sub(Duration::from_secs(400 * day));
+    (date_time_ymd(1970, 1, 1) + begin, date_time_ymd(1970, 1, 1) + end)
 }
 
 fn named(name: &str) -> DistinguishedName {

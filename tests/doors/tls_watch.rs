@@ -162,6 +162,44 @@ fn days_to_expiry_are_a_metric_and_a_warning() {
     });
 }
 
+#[test]
+fn the_ends_of_the_client_authority_and_of_the_list_are_metrics_and_warnings_too() {
+    let authority = Authority::ending("old home", 20);
+    let http = free_port();
+    let settings = Subject::with().section(&format!("[admin]\nhttp = \"127.0.0.1:{http}\""));
+    let subject = gateway_with(settings, &authority, &format!("{REQUIRED}{WITH_CRL}"));
+    save(&subject, "revoked.pem", &authority.revoke_for(&[], 2));
+    let warned = subject.command(&["check"]).exits(0).out;
+    let ends =
+        ["the authority CN=old home expires in 20 days", "the list of CN=old home is overdue in 2 days"];
+    for words in ends {
+        assert_eq!(warned.matches(words).count(), 1, "{words}: {warned}");
+    }
+    subject.port();
+    ends.iter().for_each(|words| logged(&subject, words, 1));
+    let days = |name: &str| {
+        let metrics = scrape(http);
+        let start = format!("latchgate_net_{name}_expiry_days{{listener=\"plain\"}} ");
+        metrics.lines().find_map(|line| line.strip_prefix(&start)?.parse::<f64>().ok()).expect("a number")
+    };
+    assert!((20.0..21.0).contains(&days("client_ca")) && (2.0..3.0).contains(&days("crl")));
+
+    // Both are over. The gateway cannot be sent a new list by whom it shuts out, so it goes on.
+    let authority = Authority::ending("older home", -3);
+    save(&subject, "ca.crt", &authority.pem());
+    save(&subject, "revoked.pem", &authority.revoke_for(&[], -1));
+    authority.server(100).save(&subject, "server");
+    logged(&subject, "the list of CN=older home is overdue; it is used all the same", 1);
+    logged(&subject, "the authority CN=older home has expired", 1);
+    assert!((-3.0..-2.0).contains(&days("client_ca")) && (-1.0..0.0).contains(&days("crl")));
+    let lamp = authority.client("lamp");
+    let mut client = eventually("its clients are let in", || {
+        let dialer = Dialer::showing(&authority, &lamp);
+        dialer.connect(subject.port(), &Connect::v5("lamp")).ok().map(|(client, _)| client)
+    });
+    client.ping();
+}
+
 fn scrape(port: u16) -> String {
     use std::io::{Read, Write};
     let mut socket = std::net::TcpStream::connect(("127.0.0.1", port)).expect("metrics are served");

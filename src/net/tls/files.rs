@@ -16,7 +16,7 @@ use rustls::{
 };
 use x509_parser::parse_x509_crl;
 
-use super::name;
+use super::term::{Kind, Term};
 use crate::config::{ClientCertificate, NamedFile, Problem, Tls};
 
 /// The largest file that is read, in bytes: lists of revoked certificates may be long.
@@ -30,8 +30,8 @@ pub(super) struct Files {
     pub server: Arc<ServerConfig>,
     /// `None`: clients show no certificate.
     pub verifier: Option<Arc<dyn ClientCertVerifier>>,
-    /// When the server's certificate expires, in seconds since 1970.
-    pub expires: i64,
+    /// When the files run out, the gateway's certificate first.
+    pub terms: Vec<Term>,
     /// What is allowed, but worth a second look.
     pub warnings: Vec<String>,
 }
@@ -47,11 +47,13 @@ impl Files {
         let chain = certificates(&tls.certificate)?;
         let key = private_key(&tls.key, &mut warnings)?;
         check_pair(tls, &provider, &chain, &key)?;
-        let expires =
-            name::expires(&chain).ok_or_else(|| unusable(&tls.certificate, "it cannot be parsed"))?;
+        let term = Term::of_certificates(Kind::Certificate, &tls.certificate, &chain);
+        let mut terms = vec![term.ok_or_else(|| unusable(&tls.certificate, "it cannot be parsed"))?];
         let verifier = match (tls.client_certificate, &tls.client_ca) {
             (ClientCertificate::None, _) | (_, None) => None,
-            (asked, Some(authorities)) => Some(verifier(tls, asked, authorities, &provider, &mut warnings)?),
+            (asked, Some(authorities)) => {
+                Some(verifier(tls, asked, authorities, &provider, &mut terms, &mut warnings)?)
+            }
         };
         let builder = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -65,7 +67,7 @@ impl Files {
         // A new store with every reading: nobody resumes what the files no longer allow.
         server.session_storage = ServerSessionMemoryCache::new(SESSIONS);
         server.send_tls13_tickets = 1;
-        Ok(Files { server: Arc::new(server), verifier, expires, warnings })
+        Ok(Files { server: Arc::new(server), verifier, terms, warnings })
     }
 }
 
@@ -172,10 +174,13 @@ fn verifier(
     asked: ClientCertificate,
     authorities: &NamedFile,
     provider: &Arc<CryptoProvider>,
+    terms: &mut Vec<Term>,
     warnings: &mut Vec<String>,
 ) -> Result<Arc<dyn ClientCertVerifier>, Problem> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(authorities)? {
+    let all = certificates(authorities)?;
+    terms.extend(Term::of_certificates(Kind::ClientCa, authorities, &all));
+    for certificate in all {
         roots.add(certificate).map_err(|error| unusable(authorities, error))?;
     }
     let subjects = roots.subjects();
@@ -184,7 +189,9 @@ fn verifier(
         builder = builder.allow_unauthenticated();
     }
     if let Some(file) = &tls.crl {
-        builder = builder.with_crls(revoked(file, &subjects, warnings)?);
+        let lists = revoked(file, &subjects, warnings)?;
+        terms.extend(Term::of_lists(file, &lists));
+        builder = builder.with_crls(lists);
     }
     builder.build().map_err(|error| match (error, &tls.crl) {
         (VerifierBuilderError::InvalidCrl(error), Some(file)) => {
@@ -196,7 +203,7 @@ fn verifier(
     })
 }
 
-/// The lists of revoked certificates. Those that are overdue or not from a known authority are warned of.
+/// The lists of revoked certificates. Those that are not from a known authority are warned of.
 fn revoked(
     file: &NamedFile,
     authorities: &[DistinguishedName],
@@ -209,9 +216,6 @@ fn revoked(
         // One that cannot be parsed is refused by the verifier.
         let Ok((_, parsed)) = parse_x509_crl(list) else { continue };
         let issuer = parsed.issuer();
-        if parsed.next_update().is_some_and(|next| next < x509_parser::time::ASN1Time::now()) {
-            warnings.push(format!("{path}: the list of {issuer} is overdue; it is used all the same"));
-        }
         if !authorities.iter().any(|known| known.as_ref() == issuer.as_raw()) {
             warnings.push(format!("{path}: the list of {issuer} is of none of the authorities in client_ca"));
         }

@@ -3,6 +3,7 @@
 mod client;
 mod files;
 mod name;
+mod term;
 mod watch;
 
 use std::{
@@ -20,9 +21,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
 pub use client::Presented;
+pub use term::{Kind, Term};
 pub use tokio_rustls::server::TlsStream;
 
-use self::files::Files;
+use self::{files::Files, term::Notice};
 use crate::config::{self, Problem};
 
 /// How long a refused client may take to read why, and to close.
@@ -47,6 +49,12 @@ struct Active {
     /// Its number: each is greater than the one before.
     reading: u64,
     files: Files,
+}
+
+/// Seconds since 1970 by the clock of the wall.
+pub fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// A finished handshake, and the certificate that the client showed.
@@ -112,10 +120,17 @@ impl Tls {
         self.active.load().files.warnings.clone()
     }
 
-    /// Seconds until the server's certificate expires; negative if it has.
-    pub fn expires_in(&self) -> i64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        self.active.load().files.expires.saturating_sub_unsigned(now)
+    /// When the files read last run out, the gateway's certificate first.
+    pub fn terms(&self) -> Vec<Term> {
+        self.active.load().files.terms.clone()
+    }
+
+    /// One sentence for each file that runs out soon, or has.
+    pub fn running_out(&self) -> Vec<String> {
+        let now = now();
+        let terms = self.terms();
+        let urgent = terms.iter().filter(|term| term.notice(now) != Notice::None);
+        urgent.map(|term| term.told_at(now).to_string()).collect()
     }
 
     /// Failed handshakes since the start, by [`Failure::KINDS`].

@@ -1,4 +1,4 @@
-//! The user name in a certificate, and when a certificate expires.
+//! The user name in a certificate.
 
 use std::fmt::Write;
 
@@ -93,14 +93,6 @@ fn escape(value: &str, text: &mut String) {
     }
 }
 
-/// When the first of the certificates expires, in seconds since 1970.
-pub(super) fn expires(chain: &[CertificateDer<'_>]) -> Option<i64> {
-    let one = |der: &CertificateDer<'_>| {
-        parse_x509_certificate(der).ok().map(|(_, parsed)| parsed.validity().not_after.timestamp())
-    };
-    chain.iter().filter_map(one).min()
-}
-
 #[cfg(test)]
 mod tests {
     use rcgen::{CertificateParams, DistinguishedName, DnType, DnValue, KeyPair};
@@ -137,7 +129,6 @@ mod tests {
         assert_eq!(user_name(&nobody, UsernameFrom::Subject).as_deref(), Some(""));
         let garbage = CertificateDer::from(vec![0x30, 0x80, 1]);
         assert_eq!(user_name(&garbage, UsernameFrom::Subject).as_deref(), Some(""));
-        assert_eq!(expires(&[garbage]), None);
     }
 
     #[test]

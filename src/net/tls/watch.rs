@@ -1,16 +1,15 @@
-//! Certificates are followed: files that changed are read again, and a certificate that is about to expire is told.
+//! Certificates are followed: files that changed are read again, and those that are about to run out are told.
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path, sync::Arc, time::Duration};
 
-use super::{Active, Files, Tls};
+use super::{
+    Active, Files, Tls, now,
+    term::{Kind, Notice, Term},
+};
 use crate::config;
 
 /// How often the files are looked at. A change is in force two looks later: it must have stopped first.
 const LOOK: Duration = Duration::from_millis(400);
-
-/// Days before the expiry of the server's certificate on which it is told.
-const NOTICE: [i64; 2] = [30, 7];
-const DAY: i64 = 24 * 60 * 60;
 
 /// What tells a file from an earlier one of its name: device, inode, size, and its times in nanoseconds.
 pub(super) type Stamp = Option<(u64, u64, u64, i128, i128)>;
@@ -38,24 +37,27 @@ impl Tls {
     /// once and leave the last reading in force.
     pub async fn follow(self: Arc<Self>, changed: impl Fn()) {
         let (mut seen, mut read) = (Vec::new(), self.opened.clone());
-        let mut told = None;
+        let mut told: Vec<(Notice, Term)> = Vec::new();
         loop {
-            let notice = notice(self.expires_in());
-            if told != Some(notice) {
-                self.tell(notice);
-                told = Some(notice);
+            // The clock may jump, so the terms are looked at each time.
+            let now = now();
+            let terms = self.terms();
+            let notices: Vec<_> = terms.into_iter().map(|term| (term.notice(now), term)).collect();
+            for (_, term) in notices.iter().filter(|notice| !told.contains(*notice)) {
+                self.tell(term, now);
             }
+            told = notices;
             tokio::time::sleep(LOOK).await;
-            let now = self.look().await;
-            let settled = now == seen;
-            if settled && now != read {
+            let found = self.look().await;
+            let settled = found == seen;
+            if settled && found != read {
                 if self.read_again().await {
                     changed();
-                    told = None;
+                    told.clear();
                 }
-                read = now.clone();
+                read = found.clone();
             }
-            seen = now;
+            seen = found;
         }
     }
 
@@ -91,56 +93,20 @@ impl Tls {
         true
     }
 
-    fn tell(&self, notice: Notice) {
-        let (listener, days) = (&self.listener, self.expires_in().div_euclid(DAY));
-        let file = self.config.certificate.path.display();
-        match notice {
-            Notice::None => {}
-            Notice::Soon(_) => {
-                tracing::warn!(listener, "{file}: the certificate expires in {days} days: renew it");
-            }
-            Notice::Expired => {
-                tracing::error!(listener, "{file}: the certificate has expired: clients refuse it; renew it");
-            }
+    /// Tells of a file that runs out.
+    fn tell(&self, term: &Term, now: i64) {
+        let (listener, told) = (&self.listener, term.told_at(now));
+        match (term.kind, term.notice(now)) {
+            (_, Notice::None) => {}
+            (Kind::Certificate, Notice::Over) => tracing::error!(listener, "{told}"),
+            (_, Notice::Soon(_) | Notice::Over) => tracing::warn!(listener, "{told}"),
         }
-    }
-}
-
-/// How urgent a new certificate is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Notice {
-    None,
-    /// At most so many days are left.
-    Soon(i64),
-    Expired,
-}
-
-fn notice(seconds: i64) -> Notice {
-    match NOTICE.iter().rev().find(|days| seconds <= **days * DAY) {
-        _ if seconds <= 0 => Notice::Expired,
-        Some(days) => Notice::Soon(*days),
-        None => Notice::None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_certificate_is_told_of_at_thirty_days_at_seven_and_when_it_has_expired() {
-        for (seconds, expected) in [
-            (31 * DAY, Notice::None),
-            (30 * DAY, Notice::Soon(30)),
-            (7 * DAY + 1, Notice::Soon(30)),
-            (7 * DAY, Notice::Soon(7)),
-            (1, Notice::Soon(7)),
-            (0, Notice::Expired),
-            (-DAY, Notice::Expired),
-        ] {
-            assert_eq!(notice(seconds), expected, "{seconds}");
-        }
-    }
 
     #[test]
     fn a_replaced_file_has_another_stamp_and_a_missing_one_has_none() {
