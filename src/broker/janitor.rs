@@ -153,6 +153,9 @@ impl Broker {
             let will = due.then(|| parked.will.take()).flatten();
             (will, parked.ends.is_some_and(|at| at <= now))
         };
+        // The will, that it was sent, and what becomes of the session are one thing: a restart in between would have it
+        // sent twice, or never.
+        let _together = self.router.journal.together();
         if let Some((_, will)) = will {
             will.fire(self, seat.outbox.key, now);
             self.router.journal.record(Change::WillSent { client: &seat.outbox.client_id });

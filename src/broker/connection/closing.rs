@@ -79,6 +79,9 @@ where
     /// Publishes or delays the will, and parks or ends the session.
     fn put_away(&mut self, end: &End) {
         let now = clock::now();
+        // The will, and that the client is gone, are one thing; so are the end of a session and what others get of it.
+        let broker = self.broker.clone();
+        let _together = broker.router.journal.together();
         // An identifier that was promised to a message but not used means nothing on the next connection.
         self.ready.iter_mut().for_each(|candidate| candidate.packet_id = 0);
         self.seat.outbox.put_back(&mut self.ready);
@@ -118,15 +121,25 @@ where
 
 impl Broker {
     /// Records what a connection is about to do to a session it claimed: go on with it if it is `present`, else begin
-    /// a new one.
+    /// a new one. What there was ends then whatever becomes of the connection: its will and what its share groups get
+    /// back are written together with its end.
     pub(super) fn note_opening(
         &self,
-        seat: &Seat,
+        seat: &Arc<Seat>,
+        session: &mut OwnedMutexGuard<Session<Candidate>>,
         gate: &Gate,
         present: bool,
         expiry: u32,
         will: Option<&Will>,
     ) {
+        let _together = self.router.journal.together();
+        if !present {
+            if let Some((_, will)) = std::mem::take(&mut *seat.parked.lock()).will {
+                // The session ends before the delay is over [MQTT-3.1.3-9].
+                will.fire(self, seat.outbox.key, clock::now());
+            }
+            self.wipe(seat, session);
+        }
         let (client, owner) = (&seat.outbox.client_id, &**gate.identity());
         self.router.journal.record(match expiry {
             // It goes on until its connection ends; the client may not even get that far.
@@ -150,29 +163,7 @@ impl Broker {
             self.router.journal.record(Change::Parked { client, expiry, will });
             return;
         }
-        // The file has let go of what there was: so does memory.
-        if let Some((_, will)) = std::mem::take(&mut *seat.parked.lock()).will {
-            will.fire(self, seat.outbox.key, clock::now());
-        }
         self.forget(seat, session);
-    }
-
-    /// Hands a session to the connection that claimed it: as it was if it is `present` [MQTT-3.2.2-2], else emptied.
-    pub(super) fn take_up(
-        &self,
-        seat: &Arc<Seat>,
-        session: &mut OwnedMutexGuard<Session<Candidate>>,
-        present: bool,
-    ) {
-        let parked = std::mem::take(&mut *seat.parked.lock());
-        if present {
-            return;
-        }
-        if let Some((_, will)) = parked.will {
-            // The session ends before the delay is over [MQTT-3.1.3-9].
-            will.fire(self, seat.outbox.key, clock::now());
-        }
-        self.wipe(seat, session);
     }
 
     /// Leaves a session without a connection: it is parked if it outlives the connection, else it ends.
@@ -228,10 +219,12 @@ impl Broker {
         seat: &Arc<Seat>,
         session: &mut OwnedMutexGuard<Session<Candidate>>,
     ) {
+        let _together = self.router.journal.together();
         seat.outbox.set_state(false, false);
         *seat.parked.lock() = Default::default();
-        self.router.journal.record(Change::Ended { client: &seat.outbox.client_id });
+        // First what others get of it: so its messages need not be written anew.
         self.wipe(seat, session);
+        self.router.journal.record(Change::Ended { client: &seat.outbox.client_id });
         self.registry.release(seat, session);
     }
 

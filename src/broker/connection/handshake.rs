@@ -201,16 +201,18 @@ async fn enter(
     }
     let kept = claim.seat.parked.lock().is_kept();
     let present = kept && !request.clean_start;
+    let will = request.will.as_ref();
+    broker.note_opening(&claim.seat, &mut session, &gate, present, expiry, will);
     let opening = Opening { broker, seat: &claim.seat, session: &mut session, present, done: false };
-    broker.note_opening(&claim.seat, &gate, present, expiry, request.will.as_ref());
     // A session that is not kept, in nobody's place, needs no disk.
     let mut ticket = if kept || expiry > 0 { broker.router.journal.commit() } else { Ticket::DONE };
-    // Until here nothing has happened in memory: the client may be given up, or the commit fail.
+    // A session to go on with is as it was until here: the client may be given up, or the commit fail.
     if let Err(error) = poll_fn(|cx| ticket.poll(cx)).await {
         return Err(refuse(version, ReasonCode::ServerUnavailable, error));
     }
     opening.done();
-    broker.take_up(&claim.seat, &mut session, present);
+    // Its client is back: it neither ends nor leaves its will.
+    *claim.seat.parked.lock() = Default::default();
     if present && expiry == 0 {
         broker.router.journal.record(Change::Ended { client: &claim.seat.outbox.client_id });
     }

@@ -319,7 +319,8 @@ where
                     Err(TooLarge(candidate)) => self.lose(&candidate, Dropped::TooLarge),
                 },
                 Err((_denial, candidate)) => {
-                    // First the promise to another member of a share group, then the end of this one's.
+                    // The promise to another member of a share group and the end of this one's are one thing.
+                    let _together = self.broker.router.journal.together();
                     self.broker.router.pass_on(&candidate, self.seat.outbox.key, PassOn::Refused);
                     self.lose(&candidate, Dropped::NotPermitted);
                 }
