@@ -117,7 +117,8 @@ impl Session {
             return;
         }
         self.messages += 1;
-        let id = self.outgoing.send(qos, self.messages, 1, None).0;
+        let id = self.outgoing.identify(0);
+        self.outgoing.send(qos, self.messages, 1, id);
         assert_ne!(id, 0);
         assert_eq!(self.position(id, |_| true), None, "identifier {id} is in use already");
         let message = self.messages;

@@ -16,6 +16,18 @@ use crate::session::Subscription;
 
 use super::{message::Message, will::Will};
 
+/// What a subscription has still to be sent of the messages that were retained when it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Owed {
+    /// All was sent, or is queued.
+    #[default]
+    Nothing,
+    /// Those that go out at QoS 1 or 0; those of QoS 2 are queued.
+    AtLeastOnce,
+    /// Everything.
+    Everything,
+}
+
 /// A change that must survive. It is told when it has happened in memory; it is durable when the ticket of a
 /// later [`Journal::commit`] is done. `client` is the client identifier. What concerns a session that was not
 /// opened, or has ended, means nothing.
@@ -31,6 +43,8 @@ pub enum Change<'a> {
         owner: &'a Identity,
         /// Seconds it outlives its connection; `u32::MAX` for ever.
         expiry: u32,
+        /// Most messages that are unacknowledged at a time on this connection.
+        inflight: u16,
         /// What is to be published if the connection is lost.
         will: Option<&'a Will>,
     },
@@ -40,6 +54,8 @@ pub enum Change<'a> {
         client: &'a Arc<str>,
         /// Seconds it is kept from now on; `u32::MAX` for ever.
         expiry: u32,
+        /// The highest number in the queue of a message that was sent.
+        sent: u64,
         /// A will that waits for its delay from now on.
         will: Option<&'a Will>,
     },
@@ -61,6 +77,8 @@ pub enum Change<'a> {
         text: &'a Arc<str>,
         /// The subscription.
         subscription: &'a Subscription,
+        /// Retained messages that it has still to be sent.
+        owed: Owed,
     },
     /// A subscription ended.
     Unsubscribed {
@@ -81,12 +99,14 @@ pub enum Change<'a> {
         qos: QoS,
         /// Retain flag of the delivery.
         retain: bool,
+        /// Whether it comes from the retained messages.
+        stored: bool,
         /// Subscription identifiers.
         identifiers: &'a [u32],
         /// Name and filter of the share group it came by.
         share: Option<(&'a str, &'a TopicFilter)>,
     },
-    /// A QoS 2 message is about to be sent under this packet identifier.
+    /// A message is sent under this packet identifier, which is not the one that goes with its number.
     Numbered {
         /// Client identifier.
         client: &'a Arc<str>,

@@ -127,7 +127,8 @@ pub(super) struct Candidate {
     pub stored: bool,
     /// Its number in the queue of a session that is kept; 0 if it is not.
     pub seq: u64,
-    /// The packet identifier that was promised to it before it was sent (QoS 2 to a session that is kept); else 0.
+    /// The packet identifier that was promised to it before it was sent, where it could not have the one that goes with
+    /// `seq`; else 0.
     pub packet_id: u16,
     /// [`Message::size`], at hand without looking at the message.
     pub size: u32,
@@ -145,6 +146,7 @@ impl Candidate {
             message: &self.message,
             qos: self.qos,
             retain: self.retain,
+            stored: self.stored,
             identifiers: extra.map_or(&[], |extra| &extra.identifiers),
             share: group.map(|(group, _)| (&*group.name, &group.filter)),
         }
@@ -152,11 +154,6 @@ impl Candidate {
 
     pub fn size(&self) -> usize {
         self.size as usize
-    }
-
-    /// Whether a packet identifier must be promised to it before it is sent.
-    pub fn needs_number(&self) -> bool {
-        self.seq != 0 && self.qos == QoS::ExactlyOnce && self.packet_id == 0
     }
 }
 

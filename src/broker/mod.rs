@@ -31,7 +31,7 @@ mod will;
 pub use broker::{Broker, RefusedPublish, Settings};
 pub use connection::{Door, Limits, serve};
 pub use counters::{Counters, Dropped};
-pub use journal::{Change, Journal, JournalError, Ticket, Together, Volatile, Written};
+pub use journal::{Change, Journal, JournalError, Owed, Ticket, Together, Volatile, Written};
 pub use message::Message;
 pub use registry::Bounds;
 pub use will::Will;

@@ -207,6 +207,20 @@ impl Outbox {
         (queue.items.len(), queue.bytes)
     }
 
+    /// Takes `count` numbers for messages that are recorded in another way; the first of them.
+    pub fn reserve(&self, count: usize) -> u64 {
+        let mut queue = self.queue.lock();
+        let first = queue.seq + 1;
+        queue.seq += count as u64;
+        first
+    }
+
+    /// The highest number so far. The journal was told of everything that has it or a lower one, except by
+    /// [`Outbox::reserve`].
+    pub fn last(&self) -> u64 {
+        self.queue.lock().seq
+    }
+
     /// Fills the queue of a session that was kept over a restart.
     pub fn restore(&self, items: VecDeque<Candidate>, seq: u64) {
         let mut queue = self.queue.lock();

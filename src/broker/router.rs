@@ -9,11 +9,10 @@ use crate::policy::{Permit, Publish, Subscribe};
 use crate::session::Subscription;
 
 use super::{
-    backlog::Search,
     counters::{Counters, Dropped},
     index::{Index, Route},
     journal::{Change, Journal, Ticket},
-    message::{Candidate, Extra, Message},
+    message::{Candidate, Message},
     outbox::{Offer, Outbox},
     retained::Retained,
     shared::{Group, Member},
@@ -202,30 +201,22 @@ impl Router {
         }
     }
 
-    /// Makes or replaces a permitted subscription, and says which retained messages it brings.
+    /// Makes or replaces a permitted subscription; whether it brings retained messages.
     pub fn subscribe(
         &self,
         outbox: &Arc<Outbox>,
         permit: Permit<'_, Subscribe<Subscription>>,
         is_new: bool,
-    ) -> Option<Search> {
-        let Subscribe { filter, subscription } = permit.redeem();
+    ) -> bool {
+        let Subscribe { subscription, .. } = permit.redeem();
         self.enter(outbox, &subscription);
-        let options = subscription.options;
         // [MQTT-3.3.1-9] to [MQTT-3.3.1-11]; never for a shared subscription (4.8.2).
-        let wanted = match options.retain_handling {
+        let wanted = match subscription.options.retain_handling {
             RetainHandling::Always => true,
             RetainHandling::IfNew => is_new,
             RetainHandling::Never => false,
         };
-        if !wanted || subscription.group.is_some() {
-            return None;
-        }
-        let extra = subscription
-            .identifier
-            .map(|identifier| Arc::new(Extra { identifiers: vec![identifier], group: None }));
-        let not_by = options.no_local.then(|| outbox.client_id.clone());
-        Some(Search { filter, qos: options.qos, extra, not_by })
+        wanted && subscription.group.is_none()
     }
 
     /// Enters a subscription into the index; the group it joins, if it is shared.

@@ -10,12 +10,13 @@ use ahash::AHashMap;
 
 use crate::mqtt::{QoS, TopicFilter};
 use crate::policy::Identity;
-use crate::session::{Session, Subscription};
+use crate::session::{Session, Subscription, identifier_of};
 
 use super::{
+    backlog::{Backlog, Search},
     broker::Broker,
     clock,
-    journal::Change,
+    journal::{Change, Owed},
     message::{Candidate, Extra, Message},
     registry::{Parked, Seat},
     shared::Group,
@@ -63,10 +64,14 @@ pub struct SavedSession {
     pub expiry: u32,
     /// How long ago its client left; `None` if it was connected when the gateway ended.
     pub gone: Option<Duration>,
+    /// The highest number of a delivery that was sent when the client last left.
+    pub sent: u64,
+    /// Most deliveries that were unacknowledged at a time on its last connection.
+    pub inflight: u16,
     /// A will that was not published. Its delay counts from when the client left.
     pub will: Option<Will>,
-    /// Subscriptions, with their text as the client wrote it.
-    pub subscriptions: Vec<(Arc<str>, Subscription)>,
+    /// Subscriptions, with their text as the client wrote it and what they owe of the retained messages.
+    pub subscriptions: Vec<(Arc<str>, Subscription, Owed)>,
     /// QoS 2 packet identifiers from the client whose PUBREL is still to come.
     pub incoming: Vec<u16>,
     /// What is on its way to the client, in its order.
@@ -78,7 +83,7 @@ pub struct SavedSession {
 pub struct SavedDelivery {
     /// Number in the session's queue, rising.
     pub seq: u64,
-    /// The packet identifier of a QoS 2 message that was or may have been sent; else 0.
+    /// The packet identifier, where it is not the one that goes with the number; else 0.
     pub packet_id: u16,
     /// Index into [`Saved::messages`]; `None` once PUBREC came.
     pub message: Option<usize>,
@@ -86,6 +91,8 @@ pub struct SavedDelivery {
     pub qos: QoS,
     /// Retain flag of the delivery.
     pub retain: bool,
+    /// Whether it came from the retained messages.
+    pub stored: bool,
     /// Subscription identifiers.
     pub identifiers: Vec<u32>,
     /// Name and filter of the share group it came by.
@@ -104,12 +111,13 @@ impl Broker {
         let mut groups = Groups::default();
         let mut restored = Vec::with_capacity(saved.sessions.len());
         for mut session in saved.sessions {
+            let sent = Sent::of(&session);
             let deliveries = std::mem::take(&mut session.deliveries);
-            restored.push((self.restore_session(session, &mut groups, now), deliveries));
+            restored.push((self.restore_session(session, sent, &mut groups, now), deliveries, sent));
         }
         // Now that every share group has its members.
-        for (seat, deliveries) in restored {
-            restore_deliveries(&seat, deliveries, &messages, &groups);
+        for (seat, deliveries, sent) in restored {
+            restore_deliveries(&seat, deliveries, sent, &messages, &groups);
         }
         // Before a client can come back to a session whose time is over.
         self.do_what_is_due(clock::now());
@@ -124,16 +132,30 @@ impl Broker {
     }
 
     /// A parked seat with its subscriptions.
-    fn restore_session(&self, saved: SavedSession, groups: &mut Groups, now: Instant) -> Arc<Seat> {
+    fn restore_session(
+        &self,
+        saved: SavedSession,
+        sent: Sent,
+        groups: &mut Groups,
+        now: Instant,
+    ) -> Arc<Seat> {
         let SavedSession { owner, expiry, gone, will, subscriptions, incoming, .. } = saved;
-        let mut session = Session { expiry, ..Session::default() };
+        let sent = sent.queued.max(sent.stored);
+        let mut session = Session { expiry, sent, ..Session::default() };
         session.incoming.restore(incoming);
-        session.subscriptions = subscriptions.into_iter().collect();
+        let mut backlog = Backlog::default();
+        for (text, subscription, owed) in subscriptions {
+            if owed != Owed::Nothing {
+                backlog.postpone(Search { text: text.clone(), subscription: subscription.clone(), owed });
+            }
+            session.subscriptions.insert(text, subscription);
+        }
         let seat = self.registry.restore(&owner, session, self.settings.queue);
         seat.outbox.set_state(false, true);
+        *seat.backlog.lock() = backlog;
         if gone.is_none() {
             let client = &seat.outbox.client_id;
-            self.router.journal.record(Change::Parked { client, expiry, will: will.as_ref() });
+            self.router.journal.record(Change::Parked { client, expiry, sent, will: will.as_ref() });
         }
         let since = gone.unwrap_or_default();
         let left = |seconds: u32| now + Duration::from_secs(seconds.into()).saturating_sub(since);
@@ -152,43 +174,75 @@ impl Broker {
     }
 }
 
-/// Fills the window and the queue of a session.
-fn restore_deliveries(seat: &Seat, saved: Vec<SavedDelivery>, messages: &[Arc<Message>], groups: &Groups) {
+/// Up to which number deliveries may have been sent before the restart.
+#[derive(Clone, Copy)]
+struct Sent {
+    queued: u64,
+    /// Those that come from the retained messages.
+    stored: u64,
+}
+
+impl Sent {
+    fn of(session: &SavedSession) -> Self {
+        // What waits before a message that was sent was sent as well.
+        let named = session.deliveries.iter().filter(|delivery| delivery.packet_id != 0);
+        let least = named.map(|delivery| delivery.seq).max().unwrap_or(0).max(session.sent);
+        // What an earlier connection left open may count as often again, see `Outgoing::room`.
+        let more = if session.gone.is_none() { 2 * usize::from(session.inflight) } else { 0 };
+        let to = |stored| {
+            let of_kind = session.deliveries.iter().filter(|delivery| delivery.stored == stored);
+            let waiting = of_kind.map(|delivery| delivery.seq).filter(|seq| *seq > least);
+            waiting.take(more).last().unwrap_or(least)
+        };
+        Sent { queued: to(false), stored: to(true) }
+    }
+}
+
+/// Most messages that are put into a window; a file may say anything.
+const LARGEST: usize = 16_384;
+
+/// Fills the window and the queue of a session. What may have been sent is sent again, under its identifier.
+fn restore_deliveries(
+    seat: &Seat,
+    saved: Vec<SavedDelivery>,
+    sent: Sent,
+    messages: &[Arc<Message>],
+    groups: &Groups,
+) {
     let last = saved.iter().map(|saved| saved.seq).max().unwrap_or(0);
-    // A client may still answer for identifiers of a QoS 1 message that it was sent before the restart, which are not
-    // kept: beginning anywhere makes it unlikely that another message has the same one.
+    // A client may still answer for messages that it was sent but that were never written. Going on at any number makes
+    // it unlikely that other messages have their identifiers.
     let mut random = [0; 2];
-    let next_id = match (saved.iter().map(|saved| saved.packet_id).max(), getrandom::fill(&mut random)) {
-        (_, Ok(())) => u16::from_ne_bytes(random),
-        (highest, Err(_)) => highest.unwrap_or(0).wrapping_add(1),
-    };
-    // What waits before a message that was sent was sent as well, as QoS 1: it is sent again in its place.
-    let sent_to = saved.iter().filter(|saved| saved.packet_id != 0).map(|saved| saved.seq).max();
-    let in_use: HashSet<u16> = saved.iter().map(|saved| saved.packet_id).chain([0]).collect();
-    let mut free = (0..=u16::MAX).map(|n| next_id.wrapping_add(n)).filter(|id| !in_use.contains(id));
-    let (mut window, mut queue) = (Vec::new(), VecDeque::new());
+    let skipped = getrandom::fill(&mut random).map_or(0, |()| u16::from_ne_bytes(random));
+    let last = last.saturating_add(u64::from(skipped));
+    let named: HashSet<u16> = saved.iter().map(|saved| saved.packet_id).chain([0]).collect();
+    let (mut given, mut window, mut queue) = (HashSet::new(), Vec::new(), VecDeque::new());
     for saved in saved {
-        let SavedDelivery { seq, mut packet_id, message, qos, retain, identifiers, share } = saved;
-        if packet_id == 0 && qos == QoS::AtLeastOnce && sent_to.is_some_and(|last| seq < last) {
-            packet_id = free.next().unwrap_or(0);
-        }
+        let SavedDelivery { seq, packet_id, message, qos, retain, stored, identifiers, share } = saved;
         let Some(message) = message.and_then(|at| messages.get(at).cloned()) else {
-            window.push((packet_id, QoS::ExactlyOnce, None));
+            if window.len() < LARGEST && given.insert(packet_id) {
+                window.push((packet_id, QoS::ExactlyOnce, None));
+            }
             continue;
         };
         let group = share.and_then(|share| groups.get(&share)).map(|group| (group.clone(), Vec::new()));
         let extra =
             (group.is_some() || !identifiers.is_empty()).then(|| Arc::new(Extra { identifiers, group }));
         let size = message.size_u32();
-        let candidate = Candidate { message, qos, retain, stored: false, seq, packet_id, size, extra };
-        if packet_id == 0 {
+        let candidate = Candidate { message, qos, retain, stored, seq, packet_id: 0, size, extra };
+        let to = if stored { sent.stored } else { sent.queued };
+        if seq > to || window.len() >= LARGEST {
             queue.push_back(candidate);
-        } else {
-            window.push((packet_id, qos, Some((candidate, size as usize))));
+            continue;
         }
+        let mut id = if packet_id == 0 { identifier_of(seq) } else { packet_id };
+        while (packet_id == 0 && named.contains(&id)) || !given.insert(id) {
+            id = id.checked_add(1).unwrap_or(1);
+        }
+        window.push((id, qos, Some((candidate, size as usize))));
     }
     if let Ok(mut session) = seat.session.try_lock() {
-        session.outgoing.restore(window, next_id);
+        session.outgoing.restore(window, last);
     }
     seat.outbox.restore(queue, last);
 }

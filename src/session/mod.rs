@@ -17,7 +17,7 @@ use crate::mqtt::{SubscriptionOptions, TopicFilter};
 
 pub use aliases::{AliasError, Aliases, GivenAliases, Naming};
 pub use incoming::Incoming;
-pub use outgoing::{Outgoing, PubRec, Resend, UnknownId};
+pub use outgoing::{Outgoing, PubRec, Resend, UnknownId, identifier_of};
 
 /// One subscription of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct Session<M> {
     pub subscriptions: AHashMap<Arc<str>, Subscription>,
     /// Messages on their way to the client.
     pub outgoing: Outgoing<M>,
+    /// The highest number of a message that was sent, as the queue of a session that is kept numbers them.
+    pub sent: u64,
     /// QoS 2 messages on their way from the client.
     pub incoming: Incoming,
 }
@@ -51,6 +53,7 @@ impl<M> Default for Session<M> {
             expiry: 0,
             subscriptions: AHashMap::default(),
             outgoing: Outgoing::default(),
+            sent: 0,
             incoming: Incoming::default(),
         }
     }

@@ -1,4 +1,7 @@
 //! QoS 1 and 2 messages on their way to the client: identifiers, the window, what is sent again.
+//!
+//! A packet identifier follows from the message's number in the session's queue. So it is the same after a restart
+//! [MQTT-4.4.0-1], though it was never written.
 
 use std::collections::VecDeque;
 
@@ -53,6 +56,13 @@ struct Slot<M> {
 /// the window, oldest first.
 const LARGEST: usize = 4096;
 
+/// The packet identifier that goes with a number, which is 1 or higher. Numbers that lie less than 65,535 apart have
+/// different ones.
+pub fn identifier_of(number: u64) -> u16 {
+    let cycle = u64::from(u16::MAX);
+    u16::try_from(number.saturating_sub(1) % cycle + 1).unwrap_or(u16::MAX)
+}
+
 /// The window of unacknowledged messages, oldest first.
 ///
 /// At most `limit` messages are unacknowledged on one connection [MQTT-3.3.4-9]; those of an earlier
@@ -60,9 +70,13 @@ const LARGEST: usize = 4096;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing<M> {
     window: VecDeque<Slot<M>>,
-    next_id: u16,
-    /// Identifiers given since the window was last empty. Below 65,535 none can be in use twice.
-    given: u32,
+    /// The highest number of any message so far.
+    last: u64,
+    /// The lowest since the window was last empty.
+    lowest: u64,
+    /// Whether an identifier may be in use already: numbers lie too far apart, or not all in the window have the one
+    /// that goes with theirs.
+    crowded: bool,
     /// Slots not yet sent again on the present connection.
     unsent: usize,
     /// Messages that count against `limit` on the present connection.
@@ -77,8 +91,9 @@ impl<M> Default for Outgoing<M> {
     fn default() -> Self {
         Outgoing {
             window: VecDeque::new(),
-            next_id: 1,
-            given: 0,
+            last: 0,
+            lowest: 0,
+            crowded: false,
             unsent: 0,
             quota_used: 0,
             limit: 0,
@@ -127,29 +142,27 @@ impl<M> Outgoing<M> {
         self.limit.saturating_sub(self.quota_used).min(half_done)
     }
 
-    /// A packet identifier that is not in use [MQTT-2.2.1-3], for a message that is sent soon.
-    pub fn next_id(&mut self) -> u16 {
+    /// A packet identifier for the message of this number (0: it has none) that is sent next, not in use [MQTT-2.2.1-3]:
+    /// the one that goes with it, if that is free.
+    pub fn identify(&mut self, number: u64) -> u16 {
+        let number = if number == 0 { self.last.saturating_add(1) } else { number };
         if self.window.is_empty() {
-            self.given = 0;
+            (self.lowest, self.crowded) = (number, false);
         }
-        loop {
-            let id = self.next_id;
-            self.next_id = self.next_id.checked_add(1).unwrap_or(1);
-            self.given = self.given.saturating_add(1);
-            // There is one: the window never holds all.
-            if self.given < u32::from(u16::MAX) || !self.window.iter().any(|slot| slot.id == id) {
-                return id;
-            }
+        self.lowest = self.lowest.min(number);
+        self.last = self.last.max(number);
+        self.crowded |= self.last - self.lowest >= u64::from(u16::MAX);
+        let mut id = identifier_of(number);
+        // There is a free one: the window never holds all.
+        while self.crowded && self.window.iter().any(|slot| slot.id == id) {
+            id = id.checked_add(1).unwrap_or(1);
         }
+        id
     }
 
     /// Fills the window of a session that was kept over a restart: identifiers in the order of their messages, which are
-    /// `None` where PUBREC had come (QoS 2). `next_id` is the first identifier to be given, not 0.
-    pub fn restore(
-        &mut self,
-        window: impl IntoIterator<Item = (u16, QoS, Option<(M, usize)>)>,
-        next_id: u16,
-    ) {
+    /// `None` where PUBREC had come (QoS 2). `last` is the highest number that may have been given.
+    pub fn restore(&mut self, window: impl IntoIterator<Item = (u16, QoS, Option<(M, usize)>)>, last: u64) {
         let slot = |(id, qos, message)| {
             let (stage, weight) = match message {
                 Some((message, weight)) => (Stage::Sent(qos, message), weight),
@@ -160,22 +173,21 @@ impl<M> Outgoing<M> {
         self.window = window.into_iter().map(slot).collect();
         self.weight = self.window.iter().map(|slot| slot.weight).sum();
         self.unsent = self.window.len();
-        self.next_id = next_id.max(1);
-        // From now on each identifier is compared with those in use.
-        self.given = u32::from(u16::MAX);
+        self.last = last;
+        // Until it is empty each identifier is compared with those in use.
+        self.crowded = true;
     }
 
     /// Takes a message into the window and returns its packet identifier, and the message where it now is.
     ///
     /// Call it only when [`Outgoing::has_room`] and nothing is left to [`Outgoing::resend`].
-    /// `weight` is its size in bytes; `id` an identifier that was taken with [`Outgoing::next_id`] before.
-    pub fn send(&mut self, qos: QoS, message: M, weight: usize, id: Option<u16>) -> (u16, &M) {
-        let id = id.unwrap_or_else(|| self.next_id());
+    /// `weight` is its size in bytes; `id` comes from [`Outgoing::identify`].
+    pub fn send(&mut self, qos: QoS, message: M, weight: usize, id: u16) -> &M {
         self.quota_used += 1;
         self.weight = self.weight.saturating_add(weight);
         let slot = Slot { id, stage: Stage::Sent(qos, message), sent: true, counted: true, weight };
         match &self.window.push_back_mut(slot).stage {
-            Stage::Sent(_, message) => (id, message),
+            Stage::Sent(_, message) => message,
             Stage::Released => unreachable!("it was just put there as sent"),
         }
     }
@@ -307,6 +319,13 @@ mod tests {
 
     use super::*;
 
+    /// Sends a message; its identifier.
+    fn send<M>(window: &mut Outgoing<M>, qos: QoS, message: M) -> u16 {
+        let id = window.identify(0);
+        window.send(qos, message, 1, id);
+        id
+    }
+
     fn window(limit: u16) -> Outgoing<&'static str> {
         let mut window = Outgoing::default();
         window.connected(limit, usize::MAX);
@@ -316,7 +335,7 @@ mod tests {
     #[test]
     fn acknowledgements_may_come_in_any_order() {
         let mut window = window(10);
-        let ids: Vec<u16> = ["a", "b", "c"].map(|m| window.send(QoS::AtLeastOnce, m, 1, None).0).to_vec();
+        let ids: Vec<u16> = ["a", "b", "c"].map(|m| send(&mut window, QoS::AtLeastOnce, m)).to_vec();
         assert_eq!(window.puback(ids[1]), Ok("b"));
         assert_eq!(window.puback(ids[2]), Ok("c"));
         assert_eq!(window.puback(ids[2]), Err(UnknownId));
@@ -327,8 +346,8 @@ mod tests {
     #[test]
     fn what_was_not_acknowledged_is_sent_again_in_its_first_order() {
         let mut window = window(10);
-        let a = window.send(QoS::ExactlyOnce, "a", 1, None).0;
-        let b = window.send(QoS::AtLeastOnce, "b", 1, None).0;
+        let a = send(&mut window, QoS::ExactlyOnce, "a");
+        let b = send(&mut window, QoS::AtLeastOnce, "b");
         assert_eq!(window.pubrec(a, false), Ok(PubRec::Release("a")));
         window.connected(10, usize::MAX);
         assert_eq!(window.resend(), Some(Resend::Release(a)));
@@ -339,7 +358,7 @@ mod tests {
     #[test]
     fn a_smaller_receive_maximum_holds_for_what_is_sent_again() {
         let mut window = window(10);
-        let ids: Vec<u16> = (0..3).map(|_| window.send(QoS::AtLeastOnce, "m", 1, None).0).collect();
+        let ids: Vec<u16> = (0..3).map(|_| send(&mut window, QoS::AtLeastOnce, "m")).collect();
         window.connected(2, usize::MAX);
         assert!(matches!(window.resend(), Some(Resend::Publish(id, ..)) if id == ids[0]));
         assert!(matches!(window.resend(), Some(Resend::Publish(id, ..)) if id == ids[1]));
@@ -357,7 +376,7 @@ mod tests {
                 window.connected(limit, usize::MAX);
                 while window.resend().is_some() {}
                 while window.has_room() {
-                    let id = window.send(QoS::ExactlyOnce, "a", 1, None).0;
+                    let id = send(&mut window, QoS::ExactlyOnce, "a");
                     window.pubrec(id, false).unwrap();
                 }
             }
@@ -368,20 +387,34 @@ mod tests {
     #[test]
     fn a_window_that_was_kept_goes_on_where_it_stopped_and_gives_none_of_its_identifiers() {
         let mut window = Outgoing::default();
-        window.restore([(7, QoS::ExactlyOnce, Some(("a", 1))), (9, QoS::ExactlyOnce, None)], 7);
+        window.restore([(7, QoS::ExactlyOnce, Some(("a", 1))), (9, QoS::ExactlyOnce, None)], 6);
         window.connected(10, usize::MAX);
         assert_eq!(window.resend(), Some(Resend::Publish(7, QoS::ExactlyOnce, "a")));
         assert_eq!(window.resend(), Some(Resend::Release(9)));
-        let given: Vec<u16> = (0..2).map(|_| window.send(QoS::AtLeastOnce, "b", 1, None).0).collect();
+        let given: Vec<u16> = (0..2).map(|_| send(&mut window, QoS::AtLeastOnce, "b")).collect();
         assert_eq!(given, [8, 10]);
         assert_eq!(window.pubrec(7, false), Ok(PubRec::Release("a")));
         assert_eq!((window.pubcomp(7), window.pubcomp(9)), (Ok(()), Ok(())));
     }
 
     #[test]
+    fn the_identifier_follows_from_the_number_unless_another_message_has_it() {
+        let mut window = window(10);
+        for (number, id) in [(1, 1), (65_535, 65_535), (65_536, 2), (70_000, 4465), (4465, 4466)] {
+            let given = window.identify(number);
+            window.send(QoS::AtLeastOnce, "m", 1, given);
+            assert_eq!(given, id, "number {number}");
+        }
+        for id in [1, 65_535, 2, 4465, 4466] {
+            assert_eq!(window.puback(id), Ok("m"));
+        }
+        assert_eq!([65_536, 131_071].map(|number| window.identify(number)), [1, 1]);
+    }
+
+    #[test]
     fn a_repeated_pubrec_is_answered_again() {
         let mut window = window(1);
-        let id = window.send(QoS::ExactlyOnce, "a", 1, None).0;
+        let id = send(&mut window, QoS::ExactlyOnce, "a");
         assert!(!window.has_room());
         assert_eq!(window.pubrec(id, false), Ok(PubRec::Release("a")));
         assert_eq!(window.pubrec(id, false), Ok(PubRec::ReleaseAgain));
@@ -398,7 +431,7 @@ mod tests {
             let mut window = Outgoing::<u32>::default();
             let mut limit = 8;
             window.connected(limit, usize::MAX);
-            window.next_id = 65_530;
+            window.last = 65_530;
             let mut open: Vec<(u16, bool)> = Vec::new();
             for (operation, pick) in operations {
                 let chosen = (!open.is_empty()).then(|| open[usize::from(pick) % open.len()]);
@@ -407,7 +440,7 @@ mod tests {
                         while window.resend().is_some() {}
                         if window.has_room() && !window.must_resend() {
                             let qos = if pick % 2 == 0 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
-                            let id = window.send(qos, u32::from(pick), 1, None).0;
+                            let id = send(&mut window, qos, u32::from(pick));
                             prop_assert!(id != 0 && open.iter().all(|(other, _)| *other != id));
                             open.push((id, qos == QoS::ExactlyOnce));
                         }

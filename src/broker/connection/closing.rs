@@ -83,7 +83,8 @@ where
         let broker = self.broker.clone();
         let _together = broker.router.journal.together();
         // An identifier that was promised to a message but not used means nothing on the next connection.
-        self.ready.iter_mut().for_each(|candidate| candidate.packet_id = 0);
+        let next = self.backlog.front_mut().into_iter().chain(&mut self.ready);
+        next.for_each(|candidate| candidate.packet_id = 0);
         self.seat.outbox.put_back(&mut self.ready);
         *self.seat.backlog.lock() = std::mem::take(&mut self.backlog);
         let ends = self.session.expiry == 0;
@@ -119,6 +120,16 @@ where
     let _ = tokio::time::timeout(LINGER, until_closed).await;
 }
 
+/// What a connection promises to the session it claims.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Promise<'a> {
+    /// Seconds the session outlives it.
+    pub expiry: u32,
+    /// Most messages that are unacknowledged at a time.
+    pub inflight: u16,
+    pub will: Option<&'a Will>,
+}
+
 impl Broker {
     /// Records what a connection is about to do to a session it claimed: go on with it if it is `present`, else begin
     /// a new one. What there was ends then whatever becomes of the connection: its will and what its share groups get
@@ -129,9 +140,9 @@ impl Broker {
         session: &mut OwnedMutexGuard<Session<Candidate>>,
         gate: &Gate,
         present: bool,
-        expiry: u32,
-        will: Option<&Will>,
+        promise: Promise<'_>,
     ) {
+        let Promise { expiry, inflight, will } = promise;
         let _together = self.router.journal.together();
         if !present {
             if let Some((_, will)) = std::mem::take(&mut *seat.parked.lock()).will {
@@ -145,7 +156,7 @@ impl Broker {
             // It goes on until its connection ends; the client may not even get that far.
             0 if present => return,
             0 => Change::Ended { client },
-            _ => Change::Opened { client, fresh: !present, owner, expiry, will },
+            _ => Change::Opened { client, fresh: !present, owner, expiry, inflight, will },
         });
     }
 
@@ -159,8 +170,8 @@ impl Broker {
         if present {
             let parked = seat.parked.lock();
             let will = parked.will.as_ref().map(|(_, delayed)| &delayed.will);
-            let (client, expiry) = (&seat.outbox.client_id, session.expiry);
-            self.router.journal.record(Change::Parked { client, expiry, will });
+            let (client, expiry, sent) = (&seat.outbox.client_id, session.expiry, session.sent);
+            self.router.journal.record(Change::Parked { client, expiry, sent, will });
             return;
         }
         self.forget(seat, session);
@@ -208,7 +219,8 @@ impl Broker {
         };
         parked.kept = true;
         let (client, waits) = (&seat.outbox.client_id, will.as_ref().map(|(_, will)| will));
-        self.router.journal.record(Change::Parked { client, expiry: session.expiry, will: waits });
+        let (expiry, sent) = (session.expiry, session.sent);
+        self.router.journal.record(Change::Parked { client, expiry, sent, will: waits });
         parked.will = will.map(|(at, will)| (at, DelayedWill { will, identity: gate.identity().clone() }));
         self.deadlines.park(seat, &parked);
     }

@@ -31,6 +31,7 @@ use crate::session::{Aliases, GivenAliases, Session};
 
 use super::{
     Client, Connection, Door, Limits,
+    closing::Promise,
     input::Input,
     limits::TOPIC_ALIASES,
     output::Output,
@@ -202,7 +203,8 @@ async fn enter(
     let kept = claim.seat.parked.lock().is_kept();
     let present = kept && !request.clean_start;
     let will = request.will.as_ref();
-    broker.note_opening(&claim.seat, &mut session, &gate, present, expiry, will);
+    let inflight = request.receive_maximum.min(limits.inflight);
+    broker.note_opening(&claim.seat, &mut session, &gate, present, Promise { expiry, inflight, will });
     let opening = Opening { broker, seat: &claim.seat, session: &mut session, present, done: false };
     // A session that is not kept, in nobody's place, needs no disk.
     let mut ticket = if kept || expiry > 0 { broker.router.journal.commit() } else { Ticket::DONE };
@@ -217,7 +219,7 @@ async fn enter(
         broker.router.journal.record(Change::Ended { client: &claim.seat.outbox.client_id });
     }
     session.expiry = expiry;
-    session.outgoing.connected(request.receive_maximum.min(limits.inflight), limits.queued_bytes);
+    session.outgoing.connected(inflight, limits.queued_bytes);
     session.incoming.connected();
     claim.seat.outbox.set_state(true, expiry > 0);
     let mut writer = Writer {
@@ -366,7 +368,8 @@ impl Admitted {
             will: self.will,
             ready: Default::default(),
             owed: Default::default(),
-            numbered: None,
+            keeping: None,
+            kept_to: 0,
             pressure: None,
             unacknowledged: 0,
             // CONNECT

@@ -43,6 +43,19 @@ use super::{
 
 pub use limits::Limits;
 
+/// The [`Source`](super::backlog::Source) of a connection's backlog, which can be changed meanwhile.
+macro_rules! source {
+    ($connection:expr) => {
+        Source {
+            router: &$connection.broker.router,
+            outbox: &$connection.seat.outbox,
+            subscriptions: &$connection.session.subscriptions,
+            now: $connection.now,
+        }
+    };
+}
+use source;
+
 /// What the listener tells the broker of a connection.
 #[derive(Debug)]
 pub struct Door {
@@ -155,8 +168,10 @@ struct Connection<S> {
     /// Retained messages of new subscriptions, sent before anything newer.
     backlog: Backlog,
     owed: VecDeque<Owed>,
-    /// The wait until the packet identifiers that were promised to messages are durable.
-    numbered: Option<Ticket>,
+    /// The wait until everything is durable that QoS 2 messages need before they go out.
+    keeping: Option<Ticket>,
+    /// The number up to which what is queued is durable, or will be once `keeping` is done.
+    kept_to: u64,
     pressure: Option<Pressure>,
     /// QoS 1 messages whose PUBACK is owed: they count against our receive maximum.
     unacknowledged: usize,

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::broker::journal::{Change, Ticket};
+use crate::broker::{
+    backlog::{Search, Source},
+    journal::{Change, Owed, Ticket},
+};
 use crate::mqtt::{
     Packet, ReasonCode, SubAck, Subscribe, SubscribeFilter, TopicFilter, UnsubAck, Unsubscribe,
 };
 use crate::session::Subscription;
 
-use super::{Connection, End};
+use super::{Connection, End, source};
 
 /// Subscriptions that are asked about in one turn.
 const REVIEWED: usize = 64;
@@ -86,15 +89,26 @@ where
                 return Ok(denial.code);
             }
         };
-        let search = self.broker.router.subscribe(&self.seat.outbox, permit, is_new);
-        if let Some(search) = search {
-            self.backlog.push(search, &self.broker.router.retained, self.now);
-        }
+        let brings = self.broker.router.subscribe(&self.seat.outbox, permit, is_new);
         let text: Arc<str> = known.unwrap_or_else(|| wanted.filter.into());
+        let broker = self.broker.clone();
+        // The subscription, and what it finds, are one thing.
+        let _together = broker.router.journal.together();
+        let owed = match brings {
+            true => {
+                let search =
+                    Search { text: text.clone(), subscription: subscription.clone(), owed: Owed::Everything };
+                let owed = self.backlog.push(search, &source!(self));
+                // What comes next now is another message: no identifier was promised to it.
+                self.ready.iter_mut().for_each(|candidate| candidate.packet_id = 0);
+                owed
+            }
+            false => self.backlog.owed(&text),
+        };
         if self.session.expiry > 0 {
             let client = &self.seat.outbox.client_id;
-            let change = Change::Subscribed { client, text: &text, subscription: &subscription };
-            self.broker.router.journal.record(change);
+            let change = Change::Subscribed { client, text: &text, subscription: &subscription, owed };
+            broker.router.journal.record(change);
         }
         self.session.subscriptions.insert(text, subscription);
         Ok(ReasonCode::granted(wanted.options.qos))
@@ -134,7 +148,7 @@ where
     fn end_subscription(&mut self, text: &str) -> bool {
         let Some(subscription) = self.session.subscriptions.remove(text) else { return false };
         self.broker.router.unsubscribe(self.seat.outbox.key, &subscription);
-        self.backlog.forget(&subscription.filter);
+        self.backlog.forget(text, &source!(self));
         if self.session.expiry > 0 {
             let client = &self.seat.outbox.client_id;
             self.broker.router.journal.record(Change::Unsubscribed { client, text });

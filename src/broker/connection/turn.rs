@@ -10,6 +10,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::broker::{
+    backlog::Source,
     clock,
     counters::Dropped,
     journal::{Change, JournalError},
@@ -18,9 +19,9 @@ use crate::broker::{
 };
 use crate::mqtt::{Ack, Packet, QoS, ReasonCode, Version, codec};
 use crate::policy::Standing;
-use crate::session::Resend;
+use crate::session::{Resend, identifier_of};
 
-use super::{Connection, End, Owed, inbound::NOT_STORED, limits::SUBSCRIBE_SIZE, writer::TooLarge};
+use super::{Connection, End, Owed, inbound::NOT_STORED, limits::SUBSCRIBE_SIZE, source, writer::TooLarge};
 
 /// Nothing more is encoded while this many bytes wait to be written.
 const HIGH: usize = 64 * 1024;
@@ -271,7 +272,7 @@ where
 
     /// Whether [`Connection::deliver`] would find something to do.
     fn has_deliverable(&self) -> bool {
-        if self.numbered.is_some() {
+        if self.keeping.is_some() {
             return false;
         }
         if self.session.outgoing.must_resend() {
@@ -291,10 +292,10 @@ where
             if self.resend(now) {
                 continue;
             }
-            if self.session.outgoing.must_resend() || !self.are_numbered(cx)? {
+            if self.session.outgoing.must_resend() || !self.is_kept(cx)? {
                 return Ok(());
             }
-            let stored = self.backlog.fill(&self.broker.router.retained, now);
+            let stored = self.backlog.fill(&source!(self));
             if !stored && self.ready.is_empty() {
                 self.seat.outbox.take(&mut self.ready, BATCH);
             }
@@ -303,19 +304,20 @@ where
             if candidate.qos != QoS::AtMostOnce && !self.session.outgoing.has_room() {
                 return Ok(());
             }
-            if candidate.needs_number() {
-                self.number();
+            if candidate.seq != 0 && candidate.qos == QoS::ExactlyOnce && self.must_keep(stored) {
                 continue;
             }
-            let next = if stored { self.backlog.pop() } else { self.ready.pop_front() };
+            let next = if stored { self.backlog.pop(&source!(self)) } else { self.ready.pop_front() };
             let Some(candidate) = next else { return Ok(()) };
             if candidate.message.expired(now) {
                 self.lose(&candidate, Dropped::Expired);
                 continue;
             }
+            let seq = candidate.seq;
             match self.gate.deliver(candidate) {
                 Ok(permit) => match self.writer.deliver(permit, &mut self.session.outgoing, now) {
-                    Ok(()) => {}
+                    Ok(id) if seq != 0 => self.note_sent(seq, id),
+                    Ok(_) => {}
                     Err(TooLarge(candidate)) => self.lose(&candidate, Dropped::TooLarge),
                 },
                 Err((_denial, candidate)) => {
@@ -329,22 +331,31 @@ where
         Ok(())
     }
 
-    /// Promises packet identifiers to QoS 2 messages of a session that is kept: only if they are known after a restart can
-    /// a message be sent again as the same, so that its client does not take it for another [MQTT-4.3.3-2].
-    fn number(&mut self) {
-        let room = self.session.outgoing.room();
-        let client = &self.seat.outbox.client_id;
-        for candidate in self.ready.iter_mut().take(room).filter(|candidate| candidate.needs_number()) {
-            candidate.packet_id = self.session.outgoing.next_id();
-            let (seq, id) = (candidate.seq, candidate.packet_id);
-            self.broker.router.journal.record(Change::Numbered { client, seq, id });
+    /// Whether the next message, of QoS 2 and for a session that is kept, must wait until something is durable. After a
+    /// restart it must be sent again as the same, so that its client does not take it for another [MQTT-4.3.3-2]: so
+    /// it must be known with its number and, if it is not the one that goes with that, its packet identifier.
+    fn must_keep(&mut self, stored: bool) -> bool {
+        let next = if stored { self.backlog.front_mut() } else { self.ready.front_mut() };
+        let Some(candidate) = next.filter(|candidate| candidate.packet_id == 0) else { return false };
+        let (journal, outbox, seq) = (&self.broker.router.journal, &self.seat.outbox, candidate.seq);
+        let id = self.session.outgoing.identify(seq);
+        let renamed = id != identifier_of(seq);
+        if renamed {
+            candidate.packet_id = id;
+            journal.record(Change::Numbered { client: &outbox.client_id, seq, id });
         }
-        self.numbered = Some(self.broker.router.journal.commit());
+        if !renamed && seq <= self.kept_to {
+            return false;
+        }
+        // One commit for everything that is queued by now.
+        self.kept_to = outbox.last();
+        self.keeping = Some(journal.commit());
+        true
     }
 
-    /// Whether the identifiers that were promised are durable, so that they can be used.
-    fn are_numbered(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
-        let Some(ticket) = &mut self.numbered else { return Ok(true) };
+    /// Whether what must be durable before the next message is.
+    fn is_kept(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        let Some(ticket) = &mut self.keeping else { return Ok(true) };
         match ticket.poll(cx) {
             Poll::Pending => return Ok(false),
             Poll::Ready(Ok(())) => {}
@@ -356,8 +367,18 @@ where
                 ));
             }
         }
-        self.numbered = None;
+        self.keeping = None;
         Ok(true)
+    }
+
+    /// Notes that a message of a session that is kept was sent. The identifier need be known only where it does not
+    /// go with the number; nobody waits for that to be durable.
+    fn note_sent(&mut self, seq: u64, id: u16) {
+        self.session.sent = self.session.sent.max(seq);
+        if id != 0 && id != identifier_of(seq) {
+            let client = &self.seat.outbox.client_id;
+            self.broker.router.journal.record(Change::Numbered { client, seq, id });
+        }
     }
 
     /// Sends one thing again that an earlier connection left open; whether there was one.

@@ -34,13 +34,13 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Delivers a permitted message; QoS 1 and 2 are taken into the window.
+    /// Delivers a permitted message; QoS 1 and 2 are taken into the window. The packet identifier, or 0.
     pub fn deliver(
         &mut self,
         permit: Permit<'_, Deliver<Candidate>>,
         outgoing: &mut Outgoing<Candidate>,
         now: Instant,
-    ) -> Result<(), TooLarge> {
+    ) -> Result<u16, TooLarge> {
         let candidate = permit.redeem().message;
         let promised = candidate.qos != QoS::AtMostOnce;
         // The identifier is given only once it is sure to be used; any takes as many bytes.
@@ -49,14 +49,18 @@ impl Writer {
         };
         if promised {
             let size = candidate.size();
-            let id = (candidate.packet_id != 0).then_some(candidate.packet_id);
-            let (id, candidate) = outgoing.send(candidate.qos, candidate, size, id);
+            let id = match candidate.packet_id {
+                0 => outgoing.identify(candidate.seq),
+                id => id,
+            };
+            let candidate = outgoing.send(candidate.qos, candidate, size, id);
             head.packet_id = Some(id);
             self.publish(&head, &candidate.message);
+            Ok(id)
         } else {
             self.publish(&head, &candidate.message);
+            Ok(0)
         }
-        Ok(())
     }
 
     /// Delivers again what was not acknowledged on an earlier connection, with DUP set [MQTT-3.3.1-1].

@@ -1,11 +1,11 @@
 //! What has changed since the file was last written. A change that undoes an earlier one takes it back, so that
 //! a message that was delivered at once is never written.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use ahash::AHashMap;
 
-use crate::broker::{Message, Subscription, Will};
+use crate::broker::{Message, Owed, Subscription, Will};
 use crate::mqtt::{QoS, TopicFilter};
 use crate::policy::Identity;
 
@@ -19,8 +19,15 @@ pub(super) struct SessionRow {
     pub expiry: u32,
     /// When its client left; `None` while it is connected.
     pub gone: Option<i64>,
+    /// The highest number of a delivery that was sent when its client last left.
+    pub sent: u64,
+    /// Most deliveries that are unacknowledged at a time on its present or last connection.
+    pub inflight: u16,
     pub will: Option<Will>,
 }
+
+/// A row of `subscription`, and what it owes of the retained messages.
+pub(super) type SubscriptionRow = (Subscription, Owed);
 
 /// A row of `delivery`.
 #[derive(Clone, Debug)]
@@ -28,6 +35,7 @@ pub(super) struct DeliveryRow {
     pub message: Option<u64>,
     pub qos: QoS,
     pub retain: bool,
+    pub stored: bool,
     pub packet_id: u16,
     pub identifiers: Vec<u32>,
     pub share: Option<(Arc<str>, TopicFilter)>,
@@ -38,7 +46,7 @@ pub(super) struct DeliveryRow {
 pub(super) enum Edit<R> {
     /// A row that is not in the file.
     Insert(R),
-    /// A QoS 2 delivery got its packet identifier, or lost its message.
+    /// A delivery got a packet identifier that does not go with its number, or lost its message.
     Number { packet_id: u16, released: bool },
     /// A row that is in the file.
     Delete,
@@ -58,18 +66,18 @@ impl<R> Edit<R> {
     }
 }
 
-/// Changed rows by their keys.
+/// Changed rows by their keys; in order, so that those of one session lie together, here and in the file.
 #[derive(Debug, Default)]
 pub(super) struct Dirty {
     /// Sessions that are gone with all their rows. They come first.
     pub ended: Vec<SessionId>,
-    pub messages: AHashMap<u64, Edit<Arc<Message>>>,
+    pub messages: BTreeMap<u64, Edit<Arc<Message>>>,
     pub retained: AHashMap<Arc<str>, Option<u64>>,
     pub sessions: AHashMap<SessionId, SessionRow>,
-    pub subscriptions: AHashMap<(SessionId, Arc<str>), Option<Subscription>>,
-    pub deliveries: AHashMap<(SessionId, u64), Edit<DeliveryRow>>,
+    pub subscriptions: BTreeMap<(SessionId, Arc<str>), Option<SubscriptionRow>>,
+    pub deliveries: BTreeMap<(SessionId, u64), Edit<DeliveryRow>>,
     /// Whether the identifier is in use.
-    pub received: AHashMap<(SessionId, u16), bool>,
+    pub received: BTreeMap<(SessionId, u16), bool>,
 }
 
 impl Dirty {
@@ -104,9 +112,9 @@ impl Dirty {
     /// Takes a session out with all that was to be written of it.
     pub fn end(&mut self, session: SessionId) {
         self.sessions.remove(&session);
-        self.subscriptions.retain(|(of, _), _| *of != session);
-        self.deliveries.retain(|(of, _), _| *of != session);
-        self.received.retain(|(of, _), _| *of != session);
+        take_out(&mut self.subscriptions, session, Arc::default());
+        take_out(&mut self.deliveries, session, u64::MIN);
+        take_out(&mut self.received, session, u16::MIN);
         self.ended.push(session);
     }
 
@@ -128,13 +136,20 @@ impl Dirty {
     }
 }
 
+/// Takes the rows of a session out; `least` is the least key that one can have. What other sessions have costs nothing.
+fn take_out<K: Ord + Clone, R>(map: &mut BTreeMap<(SessionId, K), R>, session: SessionId, least: K) {
+    let of_session = map.range((session, least)..).take_while(|((of, _), _)| *of == session);
+    let keys: Vec<_> = of_session.map(|(key, _)| key.clone()).collect();
+    keys.iter().for_each(|key| drop(map.remove(key)));
+}
+
 fn follow<K, R>(
-    map: &mut AHashMap<K, Edit<R>>,
+    map: &mut BTreeMap<K, Edit<R>>,
     key: K,
     later: Edit<R>,
     renumber: impl FnOnce(&mut R, u16, bool),
 ) where
-    K: std::hash::Hash + Eq,
+    K: Ord,
 {
     let edit = match map.remove(&key) {
         Some(earlier) => earlier.then(later, renumber),

@@ -30,6 +30,10 @@ fn identity() -> Identity {
     }
 }
 
+fn opened<'a>(client: &'a Arc<str>, owner: &'a Identity) -> Change<'a> {
+    Change::Opened { client, fresh: true, owner, expiry: 9, inflight: 9, will: None }
+}
+
 fn wait(state: &StateDb) -> bool {
     let mut ticket = state.commit();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -56,7 +60,7 @@ fn after_the_largest_numbers_there_are_it_can_still_be_written() {
     });
     assert!(saved.messages.is_empty() && saved.sessions.is_empty());
     let (client, owner) = ("c".into(), identity());
-    state.record(Change::Opened { client: &client, fresh: true, owner: &owner, expiry: 9, will: None });
+    state.record(opened(&client, &owner));
     let message = Message::for_tests("t", "p", identity());
     state.record(Change::Retained { topic: &message.topic, message: Some(&message) });
     assert!(wait(&state));
@@ -66,12 +70,12 @@ fn after_the_largest_numbers_there_are_it_can_still_be_written() {
 fn a_new_session_and_a_new_message_inherit_no_rows_of_others() {
     let (directory, state, _) = edited(|file| {
         file.execute_batch(
-            "INSERT INTO subscription VALUES (1, 'secret/#', 1, NULL); INSERT INTO retained VALUES ('t', 1);",
+            "INSERT INTO subscription VALUES (1, 'secret/#', 1, NULL, 0); INSERT INTO retained VALUES ('t', 1);",
         )
         .unwrap();
     });
     let (client, owner) = ("c".into(), identity());
-    state.record(Change::Opened { client: &client, fresh: true, owner: &owner, expiry: 9, will: None });
+    state.record(opened(&client, &owner));
     let message = Message::for_tests("other", "p", identity());
     state.record(Change::Retained { topic: &message.topic, message: Some(&message) });
     drop(state);

@@ -40,32 +40,38 @@ impl Image {
     /// Takes a change in.
     pub fn record(&mut self, change: Change<'_>) {
         match change {
-            Change::Opened { client, fresh, owner, expiry, will } => {
+            Change::Opened { client, fresh, owner, expiry, inflight, will } => {
                 if fresh {
                     self.end(client);
                 }
-                let row =
-                    SessionRow { owner: Arc::new(owner.clone()), expiry, gone: None, will: will.cloned() };
-                self.open(client, row);
+                let owner = Arc::new(owner.clone());
+                let sent = self.sessions.get(client).map_or(0, |kept| kept.row.sent);
+                self.open(
+                    client,
+                    SessionRow { owner, expiry, gone: None, sent, inflight, will: will.cloned() },
+                );
             }
-            Change::Parked { client, expiry, will } => self.change(client, |row| {
-                (row.expiry, row.gone, row.will) = (expiry, Some(now()), will.cloned());
+            Change::Parked { client, expiry, sent, will } => self.change(client, |row| {
+                (row.expiry, row.gone, row.sent) = (expiry, Some(now()), sent);
+                row.will = will.cloned();
             }),
             Change::WillSent { client } => self.change(client, |row| row.will = None),
             Change::Ended { client } => self.end(client),
-            Change::Subscribed { client, text, subscription } => {
+            Change::Subscribed { client, text, subscription, owed } => {
                 let Some(kept) = self.sessions.get(client) else { return };
-                self.dirty.subscriptions.insert((kept.id, text.clone()), Some(subscription.clone()));
+                let row = Some((subscription.clone(), owed));
+                self.dirty.subscriptions.insert((kept.id, text.clone()), row);
             }
             Change::Unsubscribed { client, text } => {
                 let Some(kept) = self.sessions.get(client) else { return };
                 self.dirty.subscriptions.insert((kept.id, text.into()), None);
             }
-            Change::Queued { client, seq, message, qos, retain, identifiers, share } => {
+            Change::Queued { client, seq, message, qos, retain, stored, identifiers, share } => {
                 let row = DeliveryRow {
                     message: None,
                     qos,
                     retain,
+                    stored,
                     packet_id: 0,
                     identifiers: identifiers.to_vec(),
                     share: share.map(|(name, filter)| (name.into(), filter.clone())),

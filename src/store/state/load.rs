@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use ahash::AHashMap;
 use rusqlite::{Row, Transaction};
 
-use crate::broker::{Saved, SavedDelivery, SavedMessage, SavedSession, Subscription, Will};
+use crate::broker::{Owed, Saved, SavedDelivery, SavedMessage, SavedSession, Subscription, Will};
 use crate::mqtt::{QoS, RetainHandling, SubscriptionOptions, TopicFilter, valid_topic_name};
 use crate::policy::Identity;
 
@@ -155,7 +155,8 @@ impl Loading {
 
     fn sessions(&mut self, transaction: &Transaction) -> rusqlite::Result<()> {
         let sql = "SELECT client, user, listener, credential, id, expiry, gone,
-            will_topic, will_payload, will_properties, will_qos, will_retain, will_expiry, will_delay FROM session";
+            will_topic, will_payload, will_properties, will_qos, will_retain, will_expiry, will_delay, sent, inflight
+            FROM session";
         let now = now();
         self.each(transaction, sql, |this, row| {
             let owner = Arc::new(identity(row, 0)?);
@@ -163,13 +164,22 @@ impl Loading {
             if !is_number(id) {
                 return Ok(None);
             }
-            let session = SessionRow { owner, expiry: row.get(5)?, gone: row.get(6)?, will: will(row)? };
+            let session = SessionRow {
+                owner,
+                expiry: row.get(5)?,
+                gone: row.get(6)?,
+                sent: row.get(14)?,
+                inflight: row.get(15)?,
+                will: will(row)?,
+            };
             let since =
                 |gone: i64| Duration::from_millis(u64::try_from(now.saturating_sub(gone)).unwrap_or(0));
             this.saved.sessions.push(SavedSession {
                 owner: session.owner.clone(),
                 expiry: session.expiry,
                 gone: session.gone.map(since),
+                sent: session.sent,
+                inflight: session.inflight,
                 will: session.will.clone(),
                 subscriptions: Vec::new(),
                 incoming: Vec::new(),
@@ -187,34 +197,39 @@ impl Loading {
     }
 
     fn subscriptions(&mut self, transaction: &Transaction) -> rusqlite::Result<()> {
-        let sql = "SELECT session, filter, options, identifier FROM subscription";
+        let sql = "SELECT session, filter, options, identifier, owed FROM subscription";
         self.each(transaction, sql, |this, row| {
             let filter = text(row, 1)?;
             let Ok((group, parsed)) = TopicFilter::parse_subscription(&filter) else { return Ok(None) };
             let Some(options) = options(row.get(2)?) else { return Ok(None) };
             let identifier: Option<u32> = row.get(3)?;
+            let owed = match row.get(4)? {
+                0 => Owed::Nothing,
+                1 => Owed::AtLeastOnce,
+                2 => Owed::Everything,
+                _ => return Ok(None),
+            };
             if !is_shallow(&filter) || !identifier.is_none_or(is_identifier) {
                 return Ok(None);
             }
             let group = group.map(Arc::from);
             let subscription = Subscription { filter: parsed, group, options, identifier };
             let Some(session) = this.session(row)? else { return Ok(None) };
-            session.subscriptions.push((filter.clone(), subscription));
+            session.subscriptions.push((filter, subscription, owed));
             Ok(Some(()))
         })
     }
 
     fn deliveries(&mut self, transaction: &Transaction) -> rusqlite::Result<()> {
         let sql =
-            "SELECT session, seq, message, qos, retain, packet_id, identifiers, share_name, share_filter
+            "SELECT session, seq, message, qos, retain, packet_id, identifiers, share_name, share_filter, stored
             FROM delivery ORDER BY session, seq";
         self.each(transaction, sql, |this, row| {
             let (seq, packet_id): (u64, u16) = (row.get(1)?, row.get(5)?);
             let id: Option<u64> = row.get(2)?;
             let message = id.map(|id| this.at.get(&id).copied());
-            let (Some(qos), false) = (QoS::from_bits(row.get(3)?), message == Some(None)) else {
-                return Ok(None);
-            };
+            let qos = QoS::from_bits(row.get(3)?).filter(|qos| *qos != QoS::AtMostOnce);
+            let (Some(qos), false) = (qos, message == Some(None)) else { return Ok(None) };
             if !is_number(row.get(1)?) || message.is_none() && packet_id == 0 {
                 return Ok(None);
             }
@@ -231,6 +246,7 @@ impl Loading {
                 message: message.flatten(),
                 qos,
                 retain: row.get(4)?,
+                stored: row.get(9)?,
                 identifiers: identifiers
                     .split(' ')
                     .filter_map(|word| word.parse().ok())

@@ -1,9 +1,12 @@
 //! The schema of `state.db`, step by step. A step that was released is never changed.
 //!
-//! Times are milliseconds since 1970. A delivery without message waits for PUBCOMP. `options` is laid out as in
-//! SUBSCRIBE (MQTT 5 section 3.8.3.1).
+//! Times are milliseconds since 1970. A delivery without message waits for PUBCOMP; `packet_id` is 0 where the identifier
+//! is the one that goes with `seq`, and `stored` says that it came from the retained messages. `options` is laid out as in
+//! SUBSCRIBE (MQTT 5 section 3.8.3.1); `owed` says what of the retained messages a subscription has still to be sent: 0
+//! nothing, 1 all but those of QoS 2, 2 everything. `sent` is the highest `seq` that was sent when the client last left.
 
-pub(super) const MIGRATIONS: &[&str] = &["
+pub(super) const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE message (
     id         INTEGER PRIMARY KEY,
     topic      TEXT    NOT NULL,
@@ -61,4 +64,11 @@ CREATE TABLE received (
     packet_id INTEGER NOT NULL,
     PRIMARY KEY (session, packet_id)
 ) WITHOUT ROWID;
-"];
+",
+    "
+ALTER TABLE subscription ADD COLUMN owed     INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE delivery     ADD COLUMN stored   INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE session      ADD COLUMN sent     INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE session      ADD COLUMN inflight INTEGER NOT NULL DEFAULT 0;
+",
+];

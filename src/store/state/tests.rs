@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::broker::{SavedMessage, SavedSession, Subscription};
+use crate::broker::{Owed, SavedMessage, SavedSession, Subscription};
 use crate::mqtt::{QoS, SubscriptionOptions, TopicFilter};
 use crate::policy::Identity;
 
@@ -40,7 +40,8 @@ struct Plain {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Session {
     parked: bool,
-    subscriptions: BTreeSet<String>,
+    sent: u64,
+    subscriptions: BTreeMap<String, Owed>,
     /// By number in the queue: packet identifier, and payload unless it was released.
     deliveries: BTreeMap<u64, (u16, Option<String>)>,
     received: BTreeSet<u16>,
@@ -122,6 +123,7 @@ impl Run {
                     fresh,
                     owner: &owner,
                     expiry: 60,
+                    inflight: 7,
                     will: None,
                 });
                 if fresh {
@@ -130,9 +132,14 @@ impl Run {
                 self.plain.sessions.entry(client).or_default().parked = false;
             }
             Step::Park(client) => {
-                self.record(Change::Parked { client: &names[client], expiry: 60, will: None });
+                self.record(Change::Parked {
+                    client: &names[client],
+                    expiry: 60,
+                    sent: self.seq,
+                    will: None,
+                });
                 if let Some(session) = self.plain.sessions.get_mut(&client) {
-                    session.parked = true;
+                    (session.parked, session.sent) = (true, self.seq);
                 }
             }
             Step::End(client) => {
@@ -147,17 +154,16 @@ impl Run {
                     options: SubscriptionOptions { no_local: true, ..Default::default() },
                     identifier: Some(7),
                 };
-                let client_id = &names[client];
-                self.record(match there {
-                    true => {
-                        Change::Subscribed { client: client_id, text: &text, subscription: &subscription }
-                    }
-                    false => Change::Unsubscribed { client: client_id, text: &text },
-                });
-                if let Some(session) = self.plain.sessions.get_mut(&client) {
+                let (client, session) = (&names[client], self.plain.sessions.get_mut(&client));
+                let owed = [Owed::Nothing, Owed::AtLeastOnce, Owed::Everything][self.seq as usize % 3];
+                if let Some(session) = session {
                     session.subscriptions.remove(&*text);
-                    session.subscriptions.extend(there.then(|| text.to_string()));
+                    session.subscriptions.extend(there.then(|| (text.to_string(), owed)));
                 }
+                self.record(match there {
+                    true => Change::Subscribed { client, text: &text, subscription: &subscription, owed },
+                    false => Change::Unsubscribed { client, text: &text },
+                });
             }
             Step::Queue { client, message } => {
                 self.seq += 1;
@@ -167,6 +173,7 @@ impl Run {
                     message: &self.messages[usize::from(message)],
                     qos: QoS::ExactlyOnce,
                     retain: false,
+                    stored: true,
                     identifiers: &[1, 2],
                     share: None,
                 });
@@ -237,7 +244,12 @@ fn plain(saved: &Saved) -> Plain {
     let payload = |message: &SavedMessage| String::from_utf8(message.payload.to_vec()).unwrap();
     let session = |saved_session: &SavedSession| Session {
         parked: saved_session.gone.is_some(),
-        subscriptions: saved_session.subscriptions.iter().map(|(text, _)| text.to_string()).collect(),
+        sent: saved_session.sent,
+        subscriptions: saved_session
+            .subscriptions
+            .iter()
+            .map(|(text, _, owed)| (text.to_string(), *owed))
+            .collect(),
         deliveries: saved_session
             .deliveries
             .iter()

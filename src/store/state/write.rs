@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Transaction, params};
 
-use crate::broker::{Message, Subscription};
+use crate::broker::{Message, Owed, Subscription};
 use crate::mqtt::SubscriptionOptions;
 
-use super::dirty::{DeliveryRow, Dirty, Edit, SessionId, SessionRow};
+use super::dirty::{DeliveryRow, Dirty, Edit, SessionId, SessionRow, SubscriptionRow};
 use super::image::now;
 
 /// Writes everything, or nothing: the caller commits.
@@ -81,14 +81,14 @@ fn write_message(transaction: &Transaction, id: u64, message: &Message) -> rusql
 }
 
 fn write_session(transaction: &Transaction, id: SessionId, row: &SessionRow) -> rusqlite::Result<()> {
-    let SessionRow { owner, expiry, gone, will } = row;
+    let SessionRow { owner, expiry, gone, sent, inflight, will } = row;
     let will = will.as_ref();
     transaction
         .prepare_cached(
             "INSERT OR REPLACE INTO session
                 (id, client, user, listener, credential, expiry, gone,
-                 will_topic, will_payload, will_properties, will_qos, will_retain, will_expiry, will_delay)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                 will_topic, will_payload, will_properties, will_qos, will_retain, will_expiry, will_delay, sent, inflight)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
         .execute(params![
             id,
@@ -105,6 +105,8 @@ fn write_session(transaction: &Transaction, id: SessionId, row: &SessionRow) -> 
             will.map(|will| will.retain),
             will.and_then(|will| will.expiry),
             will.map(|will| will.delay),
+            sent,
+            inflight,
         ])?;
     Ok(())
 }
@@ -113,17 +115,22 @@ fn write_subscription(
     transaction: &Transaction,
     session: SessionId,
     filter: &str,
-    subscription: Option<&Subscription>,
+    subscription: Option<&SubscriptionRow>,
 ) -> rusqlite::Result<()> {
-    let Some(Subscription { options, identifier, .. }) = subscription else {
+    let Some((Subscription { options, identifier, .. }, owed)) = subscription else {
         let sql = "DELETE FROM subscription WHERE session = ?1 AND filter = ?2";
         return transaction.prepare_cached(sql)?.execute(params![session, filter]).map(drop);
     };
-    let sql =
-        "INSERT OR REPLACE INTO subscription (session, filter, options, identifier) VALUES (?1, ?2, ?3, ?4)";
+    let owed = match owed {
+        Owed::Nothing => 0,
+        Owed::AtLeastOnce => 1,
+        Owed::Everything => 2,
+    };
+    let sql = "INSERT OR REPLACE INTO subscription (session, filter, options, identifier, owed)
+        VALUES (?1, ?2, ?3, ?4, ?5)";
     transaction
         .prepare_cached(sql)?
-        .execute(params![session, filter, options_byte(*options), identifier])
+        .execute(params![session, filter, options_byte(*options), identifier, owed])
         .map(drop)
 }
 
@@ -140,8 +147,8 @@ fn write_delivery(
             transaction
                 .prepare_cached(
                     "INSERT OR REPLACE INTO delivery
-                        (session, seq, message, qos, retain, packet_id, identifiers, share_name, share_filter)
-                        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                        (session, seq, message, qos, retain, packet_id, identifiers, share_name, share_filter, stored)
+                        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                 )?
                 .execute(params![
                     session,
@@ -153,6 +160,7 @@ fn write_delivery(
                     identifiers.join(" "),
                     share.map(|(name, _)| &**name),
                     share.map(|(_, filter)| filter.as_str()),
+                    row.stored,
                 ])?;
         }
         Edit::Number { packet_id, released } => {
