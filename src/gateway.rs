@@ -21,6 +21,7 @@ mod latch;
 mod reload;
 
 use doors::Doors;
+use latch::Latch;
 pub use latch::{open_latch, service as latch_service};
 use reload::{Running, obey};
 
@@ -33,6 +34,9 @@ pub enum GatewayError {
     /// Accounts and rules cannot be read.
     #[error("accounts and rules cannot be read: {0}")]
     Accounts(#[from] policy::accounts::AccountError),
+    /// Pairings with the Latch service cannot be read.
+    #[error("pairings cannot be read: {0}")]
+    Pairings(#[from] crate::latch::PairingError),
     /// Another gateway runs here, or this one could not be talked to.
     #[error(transparent)]
     Admin(#[from] admin::SocketError),
@@ -66,6 +70,7 @@ impl Gateway {
     pub fn start(config: &Config) -> Result<Self, GatewayError> {
         let accounts = Arc::new(AccountsDb::open(&config.gateway.state)?);
         let socket = AdminSocket::bind(&config.gateway.state)?;
+        let mut latch = Latch::open(config)?;
         let (policy, voice) = Policy::open_with_voice(accounts, policy_settings(config))?;
         let (state, saved) = StateDb::open(&config.gateway.state)?;
         let state = Arc::new(state);
@@ -83,6 +88,9 @@ impl Gateway {
             let interval = Duration::from_secs(config.gateway.sys_interval.into());
             tasks.spawn(broker.clone().publish_sys(voice, interval));
         }
+        if let Some(latch) = &mut latch {
+            latch.start(&broker, &mut tasks);
+        }
         let (commands, obeyed) = mpsc::channel(8);
         let seen = Arc::new(ArcSwap::from_pointee(doors.seen()));
         let admin = Admin {
@@ -90,11 +98,17 @@ impl Gateway {
             policy: policy.clone(),
             id: config.gateway.id.as_str().into(),
             doors: seen.clone(),
+            latch: latch.as_ref().map(Latch::reporter),
             commands,
         };
         let doors = tokio::sync::Mutex::new(doors);
-        let running =
-            Arc::new(Running { policy: policy.clone(), doors, seen, config: Mutex::new(config.clone()) });
+        let running = Arc::new(Running {
+            policy: policy.clone(),
+            doors,
+            seen,
+            latch,
+            config: Mutex::new(config.clone()),
+        });
         tasks.spawn(obey(running.clone(), obeyed));
         if let Some(listener) = http {
             if let Ok(address) = listener.local_addr() {
@@ -193,5 +207,10 @@ pub fn policy_settings(config: &Config) -> policy::Settings {
             ban: config.auth.throttle.ban,
             exempt_loopback: config.auth.throttle.exempt_loopback,
         },
+        commands: config
+            .latch
+            .application_id
+            .is_some()
+            .then_some(policy::CommandTopics { legacy: config.latch.legacy_topics }),
     }
 }

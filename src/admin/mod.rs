@@ -62,6 +62,9 @@ pub struct Doors {
     pub certificates: Vec<Arc<Tls>>,
 }
 
+/// What tells, as JSON, how a part of the gateway stands now. It must not block.
+pub type Reporter = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
+
 /// What the answers are taken from.
 #[derive(Clone)]
 pub struct Admin {
@@ -73,6 +76,8 @@ pub struct Admin {
     pub id: Arc<str>,
     /// The listeners.
     pub doors: Arc<ArcSwap<Doors>>,
+    /// What tells how the second factor stands, if it is used.
+    pub latch: Option<Reporter>,
     /// To the gateway.
     pub commands: mpsc::Sender<Command>,
 }

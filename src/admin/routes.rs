@@ -33,6 +33,7 @@ pub(super) fn local(admin: Admin) -> Router {
         .route("/plan", get(plan))
         .route("/bans", get(bans))
         .route("/bans/lift", post(lift_bans))
+        .route("/latch", get(latch))
         .layer(DefaultBodyLimit::max(LARGEST))
         .with_state(admin.clone());
     monitoring(admin).merge(everything)
@@ -147,6 +148,15 @@ async fn lift_bans(State(admin): State<Admin>, body: Bytes) -> Result<Json<Value
     let sent = admin.commands.send(Command::LiftBans { user, address, done }).await;
     sent.map_err(|_| stopping())?;
     Ok(Json(json!({ "lifted": lifted.await.map_err(|_| stopping())? })))
+}
+
+async fn latch(State(admin): State<Admin>) -> Result<Json<Value>, Refusal> {
+    let unused = || {
+        let what =
+            "the running gateway does not use Latch: begin with `latchgate latch setup`, then restart it";
+        Refusal(StatusCode::NOT_FOUND, what.into())
+    };
+    Ok(Json(admin.latch.as_ref().ok_or_else(unused)?()))
 }
 
 async fn status(State(admin): State<Admin>) -> Json<Value> {

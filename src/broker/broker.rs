@@ -2,15 +2,15 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
-use crate::policy::Policy;
+use crate::policy::{Command, Policy};
 
 use super::{
     budget::Budget,
@@ -64,6 +64,8 @@ pub struct Broker {
     /// For packets that are not complete: they cannot take the room of messages.
     pub(super) unfinished: Arc<Budget>,
     pub(super) started: Instant,
+    /// Where commands to the gateway go.
+    pub(super) commands: OnceLock<mpsc::Sender<Command>>,
     stopping: AtomicBool,
     stop: Notify,
 }
@@ -88,6 +90,7 @@ impl Broker {
             deadlines: Deadlines::default(),
             counters,
             started: clock::now(),
+            commands: OnceLock::new(),
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
         })

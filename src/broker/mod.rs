@@ -10,6 +10,7 @@ mod backlog;
 mod broker;
 mod budget;
 mod clock;
+mod command;
 mod connection;
 mod counters;
 mod index;

@@ -113,7 +113,7 @@ pub fn decide(accounts: &Accounts, question: &TestQuestion, settings: &Settings)
     let TestQuestion { user, client_id, access, topic } = question;
     let client_id = client_id.as_deref().unwrap_or_default();
     let book = Book::compile(accounts, &settings.superusers);
-    let answer = book.test(user, client_id, *access, topic, settings.subscribe);
+    let answer = book.test(user, client_id, *access, topic, settings.subscribe, settings.commands);
     match answer {
         Ok(rule) => Answer { allowed: true, reason: rule.to_string() },
         Err((operation, denial)) => Answer { allowed: false, reason: format!("{operation}: {denial}") },

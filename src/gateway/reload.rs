@@ -12,7 +12,7 @@ use crate::{
     policy::Policy,
 };
 
-use super::{doors::Doors, policy_settings};
+use super::{doors::Doors, latch::Latch, open_latch, policy_settings};
 
 /// What can be changed while it runs.
 pub(super) struct Running {
@@ -21,6 +21,8 @@ pub(super) struct Running {
     pub doors: tokio::sync::Mutex<Doors>,
     /// What an operator sees of the doors.
     pub seen: Arc<ArcSwap<admin::Doors>>,
+    /// The second factor, if it is used.
+    pub latch: Option<Latch>,
     /// What is in force.
     pub config: Mutex<Config>,
 }
@@ -61,6 +63,7 @@ impl Running {
             let new = running.read()?;
             let doors = running.doors.blocking_lock();
             doors.prepare(&new).map_err(|error| chain(&error))?;
+            open_latch(&new).map_err(|error| chain(&error))?;
             Ok(running.config.lock().difference(&new))
         })
         .await
@@ -96,12 +99,16 @@ impl Running {
         };
         // From here to the first change everything that can fail is done.
         let prepared = doors.prepare(&next).map_err(|error| chain(&error))?;
+        let second_factor = open_latch(&next).map_err(|error| chain(&error))?;
         let rules = match difference.live.is_empty() {
             true => self.policy.reload(),
             false => self.policy.change(policy_settings(&next)),
         };
         rules.map_err(|error| format!("accounts and rules cannot be read: {error}"))?;
         doors.change(&next, prepared);
+        if let (Some(latch), Some((client, rules))) = (&self.latch, second_factor) {
+            latch.change(client, rules);
+        }
         self.seen.store(Arc::new(doors.seen()));
         *self.config.lock() = next;
         let Difference { live, listeners, restart } = difference;

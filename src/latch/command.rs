@@ -166,6 +166,20 @@ fn not_paired() -> Outcome {
 }
 
 impl Outcome {
+    /// What the user itself is told: without what only concerns the operator.
+    pub fn for_user(&self) -> &'static str {
+        match self {
+            Outcome::Done(words) | Outcome::Refused(words) => words,
+            Outcome::Service(error) => match (error.code(), error.fault()) {
+                (Some(206), _) => "the token is wrong or its time has passed: let the app show a new one",
+                (_, Fault::Unpaired) => "the phone has ended the pairing: pair anew",
+                (_, Fault::NotAnswering) => "the Latch service does not answer: try again later",
+                _ => "the Latch service refuses it: ask the operator",
+            },
+            Outcome::Store(_) => "it could not be kept: ask the operator",
+        }
+    }
+
     /// Whether it was done.
     pub fn is_done(&self) -> bool {
         matches!(self, Outcome::Done(_))

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::{
     acl::{Access, Rights, SubscribeRule},
+    command::CommandTopics,
     decision::{Denial, Operation, Stage},
     live::Inquiry,
     policy::Policy,
@@ -169,7 +170,7 @@ impl Policy {
     ) -> Explanation {
         let answer = |one: Access| {
             let operation = operation_of(one);
-            let verdict = decide(subject, one, topic);
+            let verdict = decide(subject, one, topic, self.settings().commands);
             let recorded = |denial: &Denial| {
                 self.audit().find(client_id, user, operation, topic, denial.stage).map(|id| id.to_string())
             };
@@ -201,12 +202,17 @@ impl Policy {
     }
 }
 
-/// The verdict on one operation (a single one of `access`).
-fn decide(subject: &Subject<'_>, access: Access, topic: &str) -> Result<Arc<str>, Denial> {
+/// The verdict on one operation (a single one of `access`); `commands` are those that are obeyed.
+fn decide(
+    subject: &Subject<'_>,
+    access: Access,
+    topic: &str,
+    commands: Option<CommandTopics>,
+) -> Result<Arc<str>, Denial> {
     if let Err(denial) = &subject.login {
         return Err(denial.clone());
     }
-    subject.rights.on(access, topic, subject.subscribe)
+    subject.rights.on(access, topic, subject.subscribe, commands)
 }
 
 /// Every stage's part in `verdict`.
@@ -270,7 +276,7 @@ mod tests {
     fn verdicts(rights: &Rights, access: Access, topic: &str) -> Vec<Verdict> {
         let subject =
             Subject { listener: None, login: Ok(String::new()), rights, subscribe: SubscribeRule::Covered };
-        let verdict = decide(&subject, access, topic);
+        let verdict = decide(&subject, access, topic, None);
         stages(&subject, access, &verdict).into_iter().map(|judged| judged.verdict).collect()
     }
 

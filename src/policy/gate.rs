@@ -11,13 +11,14 @@ use super::{
     audit::Refused,
     author::Author,
     certificate::Certificate,
+    command::{Command, LONGEST as LONGEST_VALUE, without_secret},
     decision::{Denial, Operation, Stage},
     explain::{Explanation, Subject},
     identity::Identity,
     live::Presence,
     metrics::Tally,
     permit::{Deliver, Delivery, Permit, Publish, Subscribe},
-    policy::{BY_CERTIFICATE, Policy},
+    policy::{BY_CERTIFICATE, Policy, Secret},
 };
 
 /// How many topics' verdicts a gate remembers for each operation. When full it starts afresh.
@@ -145,6 +146,24 @@ impl Gate {
         self.publish.insert(topic.clone(), slot);
         self.verdicts.push(Verdict { topic: topic.clone(), denial: denial.clone() });
         (slot, topic, denial)
+    }
+
+    /// If a publish to `topic` is a command to the gateway: may the client give it? The rules decide about the command's
+    /// topic as about any other. It is obeyed, and goes to no subscriber.
+    pub fn command(&mut self, topic: &str, payload: &[u8]) -> Option<Result<Permit<'_, Command>, Denial>> {
+        let (kind, value) = self.policy.settings().commands?.read(topic)?;
+        self.refresh();
+        let verdict = match &self.standing {
+            Standing::Ended(denial) => Err(denial.clone()),
+            _ => self.rights.on_topic(Access::PUBLISH, kind.topic()).map(drop),
+        };
+        if let Err(denial) = verdict {
+            return Some(Err(self.record(Operation::Publish, topic, denial)));
+        }
+        self.tally.permit(Operation::Publish);
+        let value = value.map_or(payload, str::as_bytes);
+        let value = Secret(value[..value.len().min(LONGEST_VALUE)].to_vec());
+        Some(Ok(Permit::new(Command { kind, value, by: self.identity.clone() })))
     }
 
     /// May the client's will be published now? Asked at CONNECT and again when it fires.
@@ -315,6 +334,7 @@ impl Gate {
             login: self.identity.is_by_certificate().then_some(BY_CERTIFICATE),
         };
         self.policy.metrics().deny(operation, denial.stage);
+        let topic = without_secret(topic);
         let audit = self.policy.audit().refused(who, operation, topic, &denial, Instant::now());
         Denial { audit, ..denial }
     }

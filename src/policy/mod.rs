@@ -11,6 +11,7 @@ mod audit;
 pub mod auth;
 mod author;
 mod certificate;
+mod command;
 mod decision;
 mod explain;
 mod gate;
@@ -25,6 +26,7 @@ mod voice;
 
 pub use audit::{Audit, AuditId};
 pub use certificate::Certificate;
+pub use command::{Command, CommandKind, CommandTopics, without_secret};
 pub use decision::{Denial, Operation, Stage};
 pub use explain::{Answer, Explanation, Judged, Verdict};
 pub use gate::{Gate, Standing};

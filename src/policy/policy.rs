@@ -18,6 +18,7 @@ use super::{
     audit::{Audit, AuditId, Refused},
     auth::Login,
     certificate::{Certificate, is_user_name},
+    command::CommandTopics,
     decision::{Denial, Operation, Stage},
     gate::Gate,
     identity::Identity,
@@ -46,6 +47,8 @@ pub struct Settings {
     pub remember_logins: Duration,
     /// When failed logins are delayed, and lead to a ban.
     pub throttle: ThrottleRules,
+    /// Whether there is somebody to obey commands that clients publish.
+    pub commands: Option<CommandTopics>,
 }
 
 impl Default for Settings {
@@ -57,6 +60,7 @@ impl Default for Settings {
             upgrade_passwords: true,
             remember_logins: Duration::from_secs(300),
             throttle: ThrottleRules::default(),
+            commands: None,
         }
     }
 }

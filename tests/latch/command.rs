@@ -1,22 +1,11 @@
 //! `latchgate latch …` against the service, with no gateway running.
 
-use serde_json::Value;
-
 use crate::service::{APPLICATION, SECRET, Service, account};
 use crate::support::Subject;
-use crate::support::subject::Answer;
+use crate::{json, latch};
 
 fn subject(section: &str) -> Subject {
     Subject::with().section(section).without_rules().prepare()
-}
-
-fn latch(subject: &Subject, words: &str) -> Answer {
-    let words: Vec<&str> = std::iter::once("latch").chain(words.split(' ')).collect();
-    subject.command(&words)
-}
-
-fn json(answer: &Answer) -> Value {
-    serde_json::from_str(&answer.out).unwrap_or_else(|error| panic!("{error}: {}", answer.out))
 }
 
 #[test]

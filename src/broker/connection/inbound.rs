@@ -93,6 +93,19 @@ where
             self.acknowledge(QoS::ExactlyOnce, Some(id), ReasonCode::Success, None, ticket);
             return Ok(());
         }
+        if topic.starts_with("LATCH/")
+            && let Some(answer) = self.gate.command(topic, publish.payload)
+        {
+            return match answer.map(|permit| self.broker.command(permit)) {
+                Ok(Ok(())) => {
+                    let taken = Published { ticket: Ticket::DONE, matched: true, behind: Vec::new() };
+                    self.accept_publish(&publish, taken, self.now);
+                    Ok(())
+                }
+                Ok(Err(_)) => self.refuse_for_now(&publish, "too many commands wait already: try again"),
+                Err(denial) => self.refuse_publish(&publish, denial),
+            };
+        }
         let size = size(topic, publish.payload);
         if !self.broker.budget.has_room(size) {
             return self.refuse_memory(&publish);

@@ -6,6 +6,7 @@ use ahash::AHashMap;
 use glob::Pattern;
 
 use crate::policy::accounts::{Accounts, Subject};
+use crate::policy::command::CommandTopics;
 use crate::policy::decision::{Denial, Operation, Stage};
 
 use crate::policy::explain::operation_of;
@@ -138,12 +139,13 @@ impl Book {
         access: Access,
         topic: &str,
         how: SubscribeRule,
+        commands: Option<CommandTopics>,
     ) -> Result<Arc<str>, (Operation, Denial)> {
         let rights = self.rights(user, client_id);
         let mut answer = None;
         for operation in access.operations(topic) {
-            answer =
-                Some(rights.on(operation, topic, how).map_err(|denial| (operation_of(operation), denial))?);
+            let verdict = rights.on(operation, topic, how, commands);
+            answer = Some(verdict.map_err(|denial| (operation_of(operation), denial))?);
         }
         let nothing = || Denial::not_authorized(Stage::Allow, None, "nothing was asked");
         answer.ok_or_else(|| (Operation::Receive, nothing()))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::mqtt::TopicFilter;
+use crate::policy::command::CommandTopics;
 use crate::policy::decision::{Denial, Stage};
 
 use super::{Access, Rule, RuleSet};
@@ -44,9 +45,21 @@ impl Rights {
         self.decide(Access::SUBSCRIBE, |rule| rule.filter.covers(filter), allowed)
     }
 
-    /// May the one operation of `access` be done on `topic`, a name or, for subscribing, a filter?
-    pub fn on(&self, access: Access, topic: &str, how: SubscribeRule) -> Result<Arc<str>, Denial> {
+    /// May the one operation of `access` be done on `topic`, a name or, for subscribing, a filter? `commands` are those
+    /// that are obeyed.
+    pub fn on(
+        &self,
+        access: Access,
+        topic: &str,
+        how: SubscribeRule,
+        commands: Option<CommandTopics>,
+    ) -> Result<Arc<str>, Denial> {
         let no = |stage, reason| Err(Denial::not_authorized(stage, None, reason));
+        if access == Access::PUBLISH
+            && let Some((kind, _)) = commands.and_then(|commands| commands.read(topic))
+        {
+            return self.on_topic(access, kind.topic());
+        }
         match access {
             Access::PUBLISH if reserved(topic) => no(Stage::Reserved, "only the gateway publishes there"),
             Access::SUBSCRIBE => match TopicFilter::new(topic) {

@@ -1,4 +1,4 @@
-//! The second factor's parts put together: its client, its pairings, and what the lock is told of them.
+//! What the configuration says of the second factor, as its client and rules.
 
 use crate::{
     config::{Config, ConfigError, Latch, LatchOnError},
