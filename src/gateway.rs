@@ -18,6 +18,7 @@ use crate::{
 
 mod doors;
 mod latch;
+pub mod recovery;
 mod reload;
 
 use doors::Doors;

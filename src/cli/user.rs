@@ -2,11 +2,13 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use anyhow::bail;
 
 use super::console::{Console, PasswordArgs};
 use crate::policy::accounts::AccountRecord;
+use crate::policy::auth::password::once::{self, Usage};
 use crate::store::AccountsDb;
 use crate::store::accounts::check;
 
@@ -64,7 +66,7 @@ struct Listed {
     name: String,
     enabled: bool,
     superuser: bool,
-    /// Whether it has one. What it is stays in the database.
+    /// Whether it has one that works. What it is stays in the database.
     password: bool,
     roles: Vec<String>,
 }
@@ -72,7 +74,8 @@ struct Listed {
 impl From<AccountRecord> for Listed {
     fn from(account: AccountRecord) -> Self {
         let AccountRecord { name, hash, credential: _, enabled, superuser, roles } = account;
-        Listed { name, enabled, superuser, password: hash.is_some(), roles }
+        let works = |hash: String| once::usage(&hash, SystemTime::now()) != Usage::Never;
+        Listed { name, enabled, superuser, password: hash.is_some_and(works), roles }
     }
 }
 

@@ -3,6 +3,7 @@
 //! This room owns what is said to and heard from the operating system apart from files and sockets. It knows
 //! nothing of MQTT or of the configuration: whoever starts the process hands in plain values.
 
+pub mod console;
 pub mod limits;
 pub mod log;
 pub mod memory;

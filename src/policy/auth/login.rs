@@ -3,7 +3,7 @@
 use std::{
     net::IpAddr,
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use arc_swap::ArcSwap;
@@ -21,7 +21,10 @@ use crate::policy::{
 
 use super::{
     memory::LoginMemory,
-    password::{self, StoredPassword},
+    password::{
+        self, StoredPassword,
+        once::{self, Usage},
+    },
 };
 
 /// How a password was judged.
@@ -146,12 +149,13 @@ impl Login {
         let name = user.clone();
         let verify = move || {
             let began = Instant::now();
-            let Some(stored) = stored else {
+            let usable = stored.as_deref().map(|stored| once::usage(stored, SystemTime::now()));
+            let (Some(stored), Some((form, only_once))) = (stored.as_deref(), usable.and_then(in_use)) else {
                 let decoy = busy_work(&decoy, &password);
                 metrics.passwords.add(began.elapsed());
                 return (false, Some(decoy));
             };
-            let parsed = match StoredPassword::parse(&stored) {
+            let parsed = match StoredPassword::parse(form) {
                 Ok(parsed) => parsed,
                 Err(error) => {
                     tracing::error!(?user, %error, "the stored password is not usable: nobody can log in with it; set a new one with `latchgate user password`");
@@ -163,9 +167,12 @@ impl Login {
             if !right {
                 return (false, None);
             }
-            memory.remember(&user, &stored, &password, Instant::now());
+            if only_once {
+                return (spend(&*store, &user, stored), None);
+            }
+            memory.remember(&user, stored, &password, Instant::now());
             if upgrade && !parsed.is_current() {
-                match upgraded(&*store, &user, &stored, &password) {
+                match upgraded(&*store, &user, stored, &password) {
                     Ok(Some(new)) => memory.remember(&user, &new, &password, Instant::now()),
                     Ok(None) => {}
                     Err(error) => {
@@ -193,6 +200,30 @@ impl Login {
             self.decoy.store(Arc::new(decoy));
         }
         judged
+    }
+}
+
+/// The form to be verified, and whether it may be so only once.
+fn in_use(usage: Usage<'_>) -> Option<(&str, bool)> {
+    match usage {
+        Usage::Always(form) => Some((form, false)),
+        Usage::Once(form) => Some((form, true)),
+        Usage::Never => None,
+    }
+}
+
+/// Uses a one-time password up; whether this was the one time. It is on the disk before anybody is let in.
+fn spend(store: &dyn AccountStore, user: &str, stored: &str) -> bool {
+    match store.upgrade_hash(user, stored, once::SPENT) {
+        Ok(true) => {
+            tracing::warn!(?user, "a one-time password was used");
+            true
+        }
+        Ok(false) => false,
+        Err(error) => {
+            tracing::error!(?user, %error, "a one-time password cannot be used up, so it lets nobody in");
+            false
+        }
     }
 }
 

@@ -53,6 +53,21 @@ fn an_account_is_made_changed_and_removed() {
 }
 
 #[test]
+fn an_administrator_is_made_whatever_there_was_under_its_name() {
+    let (_directory, db) = open();
+    db.put_administrator("a", "first").unwrap();
+    let first = account(&db, "a");
+    assert_eq!((first.hash.as_deref(), first.enabled, first.superuser), (Some("first"), true, true));
+    db.set_enabled("a", false).unwrap();
+    db.set_superuser("a", false).unwrap();
+    db.put_administrator("a", "second").unwrap();
+    let second = account(&db, "a");
+    assert_eq!((second.hash.as_deref(), second.enabled, second.superuser), (Some("second"), true, true));
+    assert_ne!(second.credential, first.credential, "who was in under the old password is not in any more");
+    assert!(db.put_administrator("role:a", "x").is_err());
+}
+
+#[test]
 fn an_account_made_again_under_its_old_name_is_not_the_old_one() {
     let (_directory, db) = open();
     db.add_user("a", None, false).unwrap();

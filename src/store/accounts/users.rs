@@ -56,6 +56,23 @@ impl AccountsDb {
         self.update(name, "UPDATE user SET superuser = ?2 WHERE name = ?1", params![name, superuser])
     }
 
+    /// Makes `name` an enabled superuser with this stored password, whether there was such an account or not. Live
+    /// sessions that logged in to it before end.
+    ///
+    /// # Errors
+    /// A name that is not allowed.
+    pub fn put_administrator(&self, name: &str, hash: &str) -> Result<(), StoreError> {
+        check::user_name(name).map_err(StoreError::Invalid)?;
+        self.change(|change| {
+            change.execute(
+                "INSERT INTO user (name, hash, superuser) VALUES (?1, ?2, 1) ON CONFLICT (name) DO UPDATE
+                 SET hash = ?2, superuser = 1, enabled = 1, credential = (credential + 1) & 0x7fffffffffffffff",
+                params![name, hash],
+            )?;
+            Ok(())
+        })
+    }
+
     /// Every account, by name.
     pub fn users(&self) -> Result<Vec<AccountRecord>, StoreError> {
         self.read(all)

@@ -10,6 +10,7 @@
 mod argon;
 mod fields;
 mod forms;
+pub mod once;
 mod pbkdf2;
 mod write;
 
