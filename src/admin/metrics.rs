@@ -8,6 +8,7 @@ use prometheus_client::{
     metrics::MetricType,
     registry::Registry,
 };
+use serde_json::Value;
 
 use crate::{
     broker::{Dropped, Snapshot},
@@ -21,9 +22,14 @@ use super::Doors;
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// All metrics as text.
-pub(super) fn text(broker: Snapshot, policy: Verdicts, doors: Arc<Doors>) -> Result<String, fmt::Error> {
+pub(super) fn text(
+    broker: Snapshot,
+    policy: Verdicts,
+    doors: Arc<Doors>,
+    latch: Option<Value>,
+) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Scrape { broker, policy, doors }));
+    registry.register_collector(Box::new(Scrape { broker, policy, doors, latch }));
     let mut out = String::new();
     text::encode(&mut out, &registry)?;
     Ok(out)
@@ -34,6 +40,7 @@ struct Scrape {
     broker: Snapshot,
     policy: Verdicts,
     doors: Arc<Doors>,
+    latch: Option<Value>,
 }
 
 /// Labels of one sample.
@@ -45,8 +52,21 @@ impl Collector for Scrape {
         broker(&self.broker, &mut out)?;
         store(&self.broker, &mut out)?;
         policy(&self.policy, &mut out)?;
+        latch(self.latch.as_ref(), &mut out)?;
         certificates(&self.doors.certificates, &mut out)
     }
+}
+
+/// The second factor, from its report.
+fn latch(report: Option<&Value>, out: &mut Writer<'_>) -> fmt::Result {
+    let Some(report) = report else { return Ok(()) };
+    let answering = u64::from(report["service"] == "answering");
+    out.gauge("latchgate_latch_answering", "Whether the Latch service answers as it should", answering)?;
+    let users = || report["users"].as_array().into_iter().flatten();
+    let closed = users().filter(|user| user["closed"].as_array().is_some_and(|closed| !closed.is_empty()));
+    let (paired, closed) = (users().count() as u64, closed.count() as u64);
+    out.gauge("latchgate_latch_users_paired", "Users that are paired", paired)?;
+    out.gauge("latchgate_latch_users_closed", "Paired users for whom something is closed", closed)
 }
 
 fn certificates(all: &[Arc<Tls>], out: &mut Writer<'_>) -> fmt::Result {

@@ -190,7 +190,8 @@ async fn status(State(admin): State<Admin>) -> Json<Value> {
 }
 
 async fn scrape(State(admin): State<Admin>) -> Response {
-    match metrics::text(admin.broker.snapshot(), admin.policy.verdicts(), admin.doors.load_full()) {
+    let latch = admin.latch.as_ref().map(|report| report());
+    match metrics::text(admin.broker.snapshot(), admin.policy.verdicts(), admin.doors.load_full(), latch) {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => Refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

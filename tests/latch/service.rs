@@ -94,6 +94,17 @@ impl Service {
         )
     }
 
+    /// The same with the two operations that `latch setup` makes.
+    pub fn section_with_operations(&self) -> String {
+        std::fs::write(self.file("setup.toml"), self.place()).expect("write a configuration");
+        let input = format!("{APPLICATION}\n{SECRET}\n");
+        let words = ["--config", "setup.toml", "latch", "setup", "--secret-file", "made.secret"];
+        let answer = latchgate(self.folder.path(), &words, &input).exits(0);
+        let lines = answer.out.strip_prefix("[latch]\n").expect("the section's lines").to_owned();
+        let absolute = self.file("made.secret").display().to_string();
+        self.place() + &lines.replace("made.secret", &absolute)
+    }
+
     // ---- working it ---------------------------------------------------------------------------------
 
     fn control(&self, method: &str, path: &str, body: &Value) -> Value {
@@ -110,6 +121,16 @@ impl Service {
 
     pub fn behave(&self, mode: &str) {
         self.control("POST", "/behave", &json!({ "mode": mode, "seconds": 30 }));
+    }
+
+    /// Otherwise right, with these settings of the stand-in.
+    pub fn adjust(&self, settings: &Value) {
+        self.control("POST", "/behave", settings);
+    }
+
+    /// What it counts: `connections`, `at_once`, `of_one_account`.
+    pub fn gauge(&self, name: &str) -> u64 {
+        self.control("GET", "/gauges", &Value::Null)[name].as_u64().expect("a number")
     }
 
     /// Every request is answered with this error from now on.

@@ -136,6 +136,8 @@ fn write_secret(path: &Path, secret: &Secret, state: &Path) -> anyhow::Result<()
 /// configuration.
 fn write_lines(path: &Path, lines: &str) -> anyhow::Result<()> {
     let failed = || format!("cannot change {}", path.display());
+    // What a link leads to is changed, not the link.
+    let path = &path.canonicalize().with_context(failed)?;
     let text = fs::read_to_string(path).with_context(failed)?;
     let changed = completed(&text, lines);
     Config::parse(&changed, path)

@@ -6,12 +6,14 @@ usage: service.py CERTIFICATE KEY [PORT]
 
 It prints one line, "PORT CONTROL": the port of the service, and that of a plain HTTP port by which a test works it:
 
-  POST /behave   {"mode": …, "seconds": …}   see MODES below
+  POST /behave   {"mode": …, "seconds": …, "nested": …, "pause": …}   see MODES below; nested: an application's status tells the
+                 operations' too
   POST /set      {"account": A, "what": "app" | operation | instance, "status": "on" | "off"}
   POST /unpair   {"account": A}              as the phone does it
   POST /skew     {"seconds": N}              how far its clock is ahead
   GET  /state    accounts, operations, instances
   GET  /requests every request since the last call, as "METHOD path code"; "rang" in each that would ring a phone
+  GET  /gauges   connections so far, and the most requests that were under way at once, in all and for one account
   POST /load     what /state answered once       (to go on after a restart)
 """
 
@@ -42,6 +44,8 @@ behaviour = {"mode": "right", "seconds": 0, "code": 0}
 clock = {"skew": 0}
 requests = []
 counter = {"id": 0}
+gauges = {"connections": 0, "at_once": 0, "of_one_account": 0}
+flying = []
 release = threading.Event()
 
 
@@ -205,9 +209,16 @@ class Service(BaseHTTPRequestHandler):
         body = self.rfile.read(length)
         mode = behaviour["mode"]
         code = mode
+        # /api/VERSION/status/ACCOUNT/…
+        account = (self.path.split("/") + [""] * 5)[4]
+        with lock:
+            flying.append(account)
+            gauges["at_once"] = max(gauges["at_once"], len(flying))
+            gauges["of_one_account"] = max(gauges["of_one_account"], flying.count(account))
         try:
             if mode == "silent":
                 self.close_connection = True
+                self.note(mode)
                 release.wait(60)
                 return
             if mode == "reset":
@@ -215,6 +226,8 @@ class Service(BaseHTTPRequestHandler):
                 return
             if mode == "slow":
                 release.wait(behaviour["seconds"])
+            if behaviour.get("pause"):
+                time.sleep(behaviour["pause"])
             if mode == "garbage":
                 self.plain(b"<html>Welcome to the hotel</html>")
             elif mode == "empty":
@@ -238,9 +251,15 @@ class Service(BaseHTTPRequestHandler):
                 with lock:
                     code = self.right(body)
         finally:
-            rang = "" if "/status/" not in self.path or self.path.endswith("/nootp/silent") else " rang"
             with lock:
-                requests.append("%s %s %s%s" % (self.command, self.path, code, rang))
+                flying.remove(account)
+            if mode != "silent":
+                self.note(code)
+
+    def note(self, code):
+        rang = "" if "/status/" not in self.path or self.path.endswith("/nootp/silent") else " rang"
+        with lock:
+            requests.append("%s %s %s%s" % (self.command, self.path, code, rang))
 
     def right(self, body):
         try:
@@ -279,9 +298,13 @@ class Control(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_GET(self):
+        # Closed with something unread, the connection would be reset.
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
         with lock:
             if self.path == "/state":
                 self.reply(dict(state, counter=counter["id"]))
+            elif self.path == "/gauges":
+                self.reply(gauges)
             elif self.path == "/requests":
                 seen, requests[:] = list(requests), []
                 self.reply(seen)
@@ -290,7 +313,7 @@ class Control(BaseHTTPRequestHandler):
         wanted = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with lock:
             if self.path == "/behave":
-                if wanted["mode"] not in MODES:
+                if wanted.setdefault("mode", "right") not in MODES:
                     raise ValueError(wanted["mode"])
                 behaviour.update(wanted)
                 # Whoever waits is let go, and gets nothing or the old answer.
@@ -318,6 +341,8 @@ class Server(ThreadingHTTPServer):
     def finish_request(self, request, client_address):
         # The handshake belongs to the connection's own thread: a client that stalls must hold up nobody.
         if self.context:
+            with lock:
+                gauges["connections"] += 1
             request.settimeout(60)
             request = self.context.wrap_socket(request, server_side=True)
         try:
