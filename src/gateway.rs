@@ -11,11 +11,12 @@ use crate::{
     broker::{self, Broker},
     config::{self, Config, ConfigError},
     net::{BindError, Tls},
-    policy::{self, Policy, acl},
+    policy::{self, Policy, acl, auth::backends::Backends},
     store::{AccountsDb, StateDb, StoreError},
     system::memory,
 };
 
+mod backends;
 mod doors;
 mod latch;
 pub mod recovery;
@@ -72,7 +73,8 @@ impl Gateway {
         let accounts = Arc::new(AccountsDb::open(&config.gateway.state)?);
         let socket = AdminSocket::bind(&config.gateway.state)?;
         let mut latch = Latch::open(config)?;
-        let (policy, voice) = Policy::open_with_voice(accounts, policy_settings(config))?;
+        let (policy, voice) =
+            Policy::open_with_voice(accounts, policy_settings(config, backends::open(config)?))?;
         let (state, saved) = StateDb::open(&config.gateway.state)?;
         let state = Arc::new(state);
         let broker = Broker::new(policy.clone(), state.clone(), broker_settings(config));
@@ -191,8 +193,15 @@ fn broker_settings(config: &Config) -> broker::Settings {
     }
 }
 
-/// What the configuration says of the policy; `acl test` asks with the same.
-pub fn policy_settings(config: &Config) -> policy::Settings {
+/// What the configuration says of the policy, with every backend ready; `acl test` asks with the same. Blocks.
+///
+/// # Errors
+/// A file of a backend that is not usable.
+pub fn open_policy_settings(config: &Config) -> Result<policy::Settings, ConfigError> {
+    Ok(policy_settings(config, backends::open(config)?))
+}
+
+fn policy_settings(config: &Config, backends: Backends) -> policy::Settings {
     policy::Settings {
         superusers: config.acl.superusers.clone(),
         subscribe: match config.acl.subscribe {
@@ -213,5 +222,6 @@ pub fn policy_settings(config: &Config) -> policy::Settings {
             .application_id
             .is_some()
             .then_some(policy::CommandTopics { legacy: config.latch.legacy_topics }),
+        backends,
     }
 }

@@ -86,7 +86,7 @@ async fn explain(State(admin): State<Admin>, body: Bytes) -> Result<Json<Explana
     match (&question.user, &question.client) {
         (Some(user), None) => {
             let client_id = question.client_id.as_deref().unwrap_or_default();
-            Ok(Json(admin.policy.explain(user, client_id, question.address, access, topic)))
+            Ok(Json(admin.policy.explain(user, client_id, question.address, access, topic).await))
         }
         (None, Some(client)) if question.client_id.is_none() && question.address.is_none() => {
             let answer = admin.policy.explain_live(client, access, topic, PATIENCE).await;

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
 use crate::policy::{Command, Policy};
@@ -22,6 +23,7 @@ use super::{
     registry::{Bounds, Registry},
     retained::Retained,
     router::Router,
+    will::LateWill,
 };
 
 /// How a refused QoS 1 or 2 publish of a 3.x client, which cannot be told, is answered.
@@ -58,6 +60,8 @@ pub struct Broker {
     pub(super) router: Router,
     pub(super) registry: Registry,
     pub(super) deadlines: Deadlines,
+    /// Wills that a backend must be asked about.
+    pub(super) late_wills: Mutex<Vec<LateWill>>,
     pub(super) counters: Arc<Counters>,
     /// For messages.
     pub(super) budget: Arc<Budget>,
@@ -88,6 +92,7 @@ impl Broker {
             settings,
             router,
             deadlines: Deadlines::default(),
+            late_wills: Mutex::default(),
             counters,
             started: clock::now(),
             commands: OnceLock::new(),

@@ -17,6 +17,7 @@ use super::{
     counters::Dropped,
     journal::Change,
     registry::{Parked, Seat},
+    will::LateWill,
 };
 
 /// How often expired retained messages are taken out; they are never delivered in between either.
@@ -108,6 +109,9 @@ impl Broker {
         let mut sweep = clock::now() + SWEEP;
         let mut told = [0; Dropped::ALL.len()];
         loop {
+            for will in std::mem::take(&mut *self.late_wills.lock()) {
+                tokio::spawn(will.fire(self.clone()));
+            }
             let until = self.deadlines.next().map_or(sweep, |next| next.min(sweep));
             tokio::select! {
                 () = tokio::time::sleep_until(until.into()) => {}
@@ -121,6 +125,12 @@ impl Broker {
                 self.tell_drops(&mut told);
             }
         }
+    }
+
+    /// Has a will published by a task of its own, since a backend must be asked about it.
+    pub(super) fn fire_later(&self, will: LateWill) {
+        self.late_wills.lock().push(will);
+        self.deadlines.sooner.notify_one();
     }
 
     /// Ends sessions and fires wills whose time has come.
@@ -183,6 +193,7 @@ mod tests {
             user: "u".into(),
             address: ([127, 0, 0, 1], 1).into(),
             listener: "l".into(),
+            backend: None,
             credential: None,
             certificate: None,
         };

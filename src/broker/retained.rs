@@ -218,6 +218,7 @@ mod tests {
             user: "u".into(),
             address: ([127, 0, 0, 1], 1).into(),
             listener: "l".into(),
+            backend: None,
             credential: None,
             certificate: None,
         };

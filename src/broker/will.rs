@@ -10,6 +10,7 @@ use crate::policy::{Gate, Identity};
 
 use super::{
     broker::Broker,
+    clock,
     message::{Message, forwarded, size},
 };
 
@@ -54,6 +55,14 @@ impl Will {
 
     /// Publishes it, if its client still may.
     pub(super) fn fire(self, broker: &Broker, gate: &mut Gate, publisher: u64, now: Instant) {
+        if gate.asks() {
+            broker.fire_later(LateWill { will: self, identity: gate.identity().clone(), publisher });
+            return;
+        }
+        self.fire_now(broker, gate, publisher, now);
+    }
+
+    fn fire_now(self, broker: &Broker, gate: &mut Gate, publisher: u64, now: Instant) {
         let author = gate.identity().clone();
         let self_size = size(&self.topic, &self.payload);
         let topic = self.topic.clone();
@@ -72,6 +81,23 @@ impl Will {
         if let Ok(permit) = gate.will(&topic, message) {
             broker.router.publish_will(permit, publisher);
         }
+    }
+}
+
+/// A will that a backend must be asked about; whoever lets go of it does not wait.
+#[derive(Debug)]
+pub(super) struct LateWill {
+    will: Will,
+    identity: Arc<Identity>,
+    publisher: u64,
+}
+
+impl LateWill {
+    /// Publishes it once it is known whether its client still may.
+    pub async fn fire(self, broker: Arc<Broker>) {
+        let mut gate = broker.policy.gate_of(&self.identity);
+        gate.will_is_known(&self.will.topic).await;
+        self.will.fire_now(&broker, &mut gate, self.publisher, clock::now());
     }
 }
 

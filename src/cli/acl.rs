@@ -8,7 +8,7 @@ use anyhow::Context;
 use super::console::{Console, shown};
 use crate::policy::Settings;
 use crate::policy::accounts::{AccountStore, Accounts, RuleRecord, Subject};
-use crate::policy::acl::{Access, Book};
+use crate::policy::acl::{Access, Voiced};
 use crate::store::AccountsDb;
 use crate::store::accounts::{RuleRow, check};
 
@@ -97,33 +97,41 @@ pub struct Answer {
     pub allowed: bool,
     /// The rule that decided, or why none did.
     pub reason: String,
+    /// What each backend said by itself, for each operation.
+    pub backends: Vec<(String, Vec<Voiced>)>,
 }
 
 /// Does what was asked with the rules in the state directory. `decide` answers `acl test` as the gate would.
 pub fn run(
     command: AclCommand,
     state_dir: &Path,
-    decide: impl FnOnce(&Accounts, TestQuestion) -> Answer,
+    decide: impl FnOnce(&Accounts, TestQuestion) -> anyhow::Result<Answer>,
 ) -> anyhow::Result<ExitCode> {
     Console::of_process(|console| execute(command, state_dir, decide, console))
 }
 
-/// Answers `acl test` as the gate of a client would.
+/// Answers `acl test` as the gate of a client would. Backends elsewhere are asked.
 pub fn decide(accounts: &Accounts, question: &TestQuestion, settings: &Settings) -> Answer {
     let TestQuestion { user, client_id, access, topic } = question;
     let client_id = client_id.as_deref().unwrap_or_default();
-    let book = Book::compile(accounts, &settings.superusers);
-    let answer = book.test(user, client_id, *access, topic, settings.subscribe, settings.commands);
-    match answer {
-        Ok(rule) => Answer { allowed: true, reason: rule.to_string() },
-        Err((operation, denial)) => Answer { allowed: false, reason: format!("{operation}: {denial}") },
-    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return Answer { allowed: false, reason: error.to_string(), backends: Vec::new() };
+        }
+    };
+    let (answer, backends) = runtime.block_on(settings.test(accounts, user, client_id, *access, topic));
+    let (allowed, reason) = match answer {
+        Ok(rule) => (true, rule.to_string()),
+        Err((operation, denial)) => (false, format!("{operation}: {denial}")),
+    };
+    Answer { allowed, reason, backends }
 }
 
 fn execute(
     command: AclCommand,
     state_dir: &Path,
-    decide: impl FnOnce(&Accounts, TestQuestion) -> Answer,
+    decide: impl FnOnce(&Accounts, TestQuestion) -> anyhow::Result<Answer>,
     console: &mut Console,
 ) -> anyhow::Result<ExitCode> {
     let db = AccountsDb::open(state_dir)?;
@@ -158,12 +166,20 @@ fn execute(
         }
         AclCommand::Test { user, access, topic, client_id, json } => {
             let accounts = db.load()?;
-            let answer = decide(&accounts, TestQuestion { user, client_id, access, topic });
+            let answer = decide(&accounts, TestQuestion { user, client_id, access, topic })?;
             let word = if answer.allowed { "allow" } else { "deny" };
             if json {
                 console.json(&answer)?;
             } else {
                 writeln!(console.out, "{word}: {}", shown(&answer.reason))?;
+                // With one backend there is nothing more to say.
+                for (operation, voices) in answer.backends.iter().filter(|(_, voices)| voices.len() > 1) {
+                    for Voiced { backend, says, why, .. } in voices {
+                        let line =
+                            format!("  {operation:<9}  {:<10}  {says:<9}  {}", shown(backend), shown(why));
+                        writeln!(console.out, "{}", line.trim_end())?;
+                    }
+                }
             }
             return Ok(if answer.allowed { ExitCode::SUCCESS } else { ExitCode::from(3) });
         }
@@ -255,9 +271,10 @@ mod tests {
     }
 
     /// Stands in for the gate: allows what some rule has the very filter of.
-    fn decide(accounts: &Accounts, question: TestQuestion) -> Answer {
+    fn decide(accounts: &Accounts, question: TestQuestion) -> anyhow::Result<Answer> {
         let rule = accounts.rules.iter().find(|rule| rule.filter == question.topic);
-        Answer { allowed: rule.is_some(), reason: format!("{:?} {:?}", question.client_id, rule.is_some()) }
+        let reason = format!("{:?} {:?}", question.client_id, rule.is_some());
+        Ok(Answer { allowed: rule.is_some(), reason, backends: Vec::new() })
     }
 
     /// Runs one command line; exit status, output and remarks, or the error.

@@ -106,6 +106,14 @@ fn as_text(answer: &Value) -> String {
                 format!("  {:<9}  {verdict:<9}  {why}", word(&stage["stage"])).trim_end()
             );
         }
+        let backends = one["backends"].as_array().map_or(&[][..], Vec::as_slice);
+        for backend in backends {
+            let (says, why) = (word(&backend["says"]), backend["why"].as_str().unwrap_or_default());
+            let when = backend["when"].as_str().map(|when| format!(" ({when})")).unwrap_or_default();
+            let name = word(&backend["backend"]);
+            let why = if why.is_empty() { String::new() } else { format!(": {}", shown(why)) };
+            let _ = writeln!(text, "  backend    {name:<9}  {says}{why}{when}");
+        }
         for key in ["cache", "audit"] {
             if let Some(value) = one[key].as_str() {
                 let _ = writeln!(text, "  {key:<9}  {}", shown(value));

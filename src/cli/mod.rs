@@ -108,7 +108,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Acl(command) => {
             let config = context.config()?;
             acl::run(command, &config.gateway.state, |accounts, question| {
-                acl::decide(accounts, &question, &gateway::policy_settings(&config))
+                let settings = gateway::open_policy_settings(&config)?;
+                Ok(acl::decide(accounts, &question, &settings))
             })
         }
         Command::Latch(command) => latch::run(command, &context),

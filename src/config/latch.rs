@@ -10,7 +10,7 @@ use super::error::quoted;
 use super::number::Span;
 use super::scalar::{Fault, OneOf, Scalar, Switch, words};
 use super::section::{Reader, section};
-use super::tls::{NamedFile, OptionalTlsFile};
+use super::tls::{NamedFile, OptionalFile};
 
 words! {
     /// What counts while the Latch service does not answer.
@@ -32,7 +32,7 @@ section! {
         pub application_id: Option<String> => OptionalId = None,
 
         /// The file that holds the application's secret, readable by the gateway's user only (chmod 600).
-        pub secret_file: Option<NamedFile> => OptionalTlsFile = None,
+        pub secret_file: Option<NamedFile> => OptionalFile = None,
 
         /// Where the service is.
         pub host: String => Host = "https://latch.tu.com".to_owned(),
@@ -68,7 +68,7 @@ section! {
         pub legacy_topics: bool => Switch = false,
 
         /// Certificates of the authorities that the service's certificate must come from, in place of the system's.
-        pub ca: Option<NamedFile> => OptionalTlsFile = None,
+        pub ca: Option<NamedFile> => OptionalFile = None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use toml::de::DeValue;
 
+use super::auth::Backend;
 use super::error::quoted;
 use super::limits::{Limits, ListenerLimits};
 use super::scalar::{List, OneOf, words};
@@ -40,6 +41,9 @@ section! {
         /// port. An attacker's page can have its own host name lead here, so list the origins where `anonymous` is set.
         /// Clients that are no browsers send no origin and are not asked.
         pub origins: Vec<String> => List<Origin, 0> = Vec::new(),
+
+        /// Who is asked about logins and rights of clients of this listener, in this order. Empty: as in [auth].
+        pub backends: Vec<Backend> => List<OneOf<Backend>, 0> = Vec::new(),
 
         /// The user name given to clients that bring none. Without this key they are refused.
         pub anonymous: Option<String> => OptionalUser = None,

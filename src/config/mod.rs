@@ -29,7 +29,7 @@ use toml::de::DeTable;
 
 pub use acl::{Acl, RefusedPublish, RetainedSource, SubscribeRule};
 pub use admin::Admin;
-pub use auth::{Auth, AuthCache, AuthThrottle, Backend};
+pub use auth::{Askers, Auth, AuthCache, AuthFiles, AuthSqlite, AuthThrottle, Backend, Dialect};
 pub use difference::Difference;
 pub use error::{ConfigError, Problem};
 pub use gateway::Gateway;
@@ -114,6 +114,17 @@ impl Config {
         }
     }
 
+    /// Every backend that is asked anywhere.
+    pub fn backends(&self) -> Vec<Backend> {
+        let mut used = self.auth.backends.clone();
+        for backend in self.listeners.iter().flat_map(|listener| &listener.backends) {
+            if !used.contains(backend) {
+                used.push(*backend);
+            }
+        }
+        used
+    }
+
     /// The error that `problems` were found in this configuration's file.
     pub fn wrong(&self, mut problems: Vec<Problem>) -> ConfigError {
         problems.sort_by_key(|problem| (problem.line, problem.column));
@@ -121,6 +132,7 @@ impl Config {
     }
 
     fn read(mut root: Section<'_>, reader: &mut Reader<'_>, defaults: Config) -> Config {
+        let auth_place = root.span_of("auth").unwrap_or(0..0);
         let limits = root.read::<Limits>("limits", reader, &defaults.limits);
         let latch = root.span_of("latch");
         // Listeners inherit the limits, so these come first.
@@ -136,6 +148,7 @@ impl Config {
             log: root.read::<Log>("log", reader, &defaults.log),
             file: defaults.file,
         };
+        config.auth.check(&config.backends(), auth_place, reader);
         config.latch.check(latch, reader);
         root.finish(&["gateway", "listener", "limits", "auth", "acl", "latch", "admin", "log"], reader);
         config

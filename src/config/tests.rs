@@ -217,7 +217,7 @@ fn wrong_values_point_at_their_place() {
     for (line, expected) in [
         ("gateway.id = 'a/b'", "1:14: `gateway.id` cannot be `a/b`"),
         ("gateway = 3", "1:11: `gateway` is a section, not a whole number"),
-        ("auth.backends = ['sqlite', 'http']", "1:28: `auth.backends` cannot be `http`"),
+        ("auth.backends = ['sqlite', 'nis']", "1:28: `auth.backends` cannot be `nis`"),
         ("auth.backends = []", "1:17: `auth.backends` is empty"),
         ("auth.cache.verified = 300", "1:23: `auth.cache.verified` must be a duration, not a whole number"),
         ("auth.cache.verified = '5 weeks'", "1:23: `auth.cache.verified` is not a duration: `5 weeks`"),
@@ -230,7 +230,7 @@ fn wrong_values_point_at_their_place() {
     ] {
         assert_eq!(problems(line), [expected], "{line}");
     }
-    assert_eq!(helps("auth.backends = ['http']"), ["known: \"sqlite\""]);
+    assert!(helps("auth.backends = ['nis']")[0].starts_with("known: \"sqlite\", \"files\""));
 }
 
 #[test]
@@ -315,4 +315,15 @@ proptest! {
         std::fs::write(file.path(), &bytes)?;
         let _ = Config::load(Some(file.path()));
     }
+}
+
+#[test]
+fn a_listener_can_ask_backends_of_its_own() {
+    let files = "[auth.files]\npassword_file = 'p'\n";
+    let listener = "[[listener]]\nname = 'a'\naddress = '127.0.0.1:1'\nbackends = ['files']\n";
+    let config = parse(&format!("{files}{listener}")).unwrap();
+    assert_eq!(config.listeners[0].backends, [Backend::Files]);
+    assert_eq!(config.backends(), [Backend::Sqlite, Backend::Files]);
+    assert!(problems(listener)[0].contains("neither `password_file` nor `acl_file`"));
+    assert!(problems("auth.files.prefix = 'a_b'")[0].contains("cannot be `a_b`"));
 }

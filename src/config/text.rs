@@ -148,6 +148,30 @@ impl Scalar for OptionalUser {
     const EXAMPLE: Option<&'static str> = Some("guest");
 }
 
+/// The beginning of user names, up to an underscore; empty if there is none.
+pub(super) enum Prefix {}
+
+impl Scalar for Prefix {
+    type Value = String;
+
+    fn parse(value: &DeValue<'_>, _: &Path) -> Result<String, Fault> {
+        match text(value, "web")? {
+            prefix if prefix.contains('_') || prefix.chars().any(char::is_control) => {
+                let what = format!("cannot be {}", quoted(prefix));
+                Err(Fault::new(
+                    what,
+                    "it ends before the first underscore of a name: give what stands before it",
+                ))
+            }
+            prefix => Ok(prefix.to_owned()),
+        }
+    }
+
+    fn show(value: &String) -> String {
+        show_text(value)
+    }
+}
+
 /// The origin of web pages as browsers send it, `*` or `null`. Kept in lower case, without a default port.
 pub(super) enum Origin {}
 

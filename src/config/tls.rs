@@ -41,7 +41,7 @@ section! {
         pub key: NamedFile => TlsFile = NamedFile::default(),
 
         /// Certificates of the authorities that clients' certificates must come from.
-        pub client_ca: Option<NamedFile> => OptionalTlsFile = None,
+        pub client_ca: Option<NamedFile> => OptionalFile = None,
 
         /// Whether clients show a certificate. "none": they are not asked; "optional": one that is shown must be
         /// right; "required": without one there is no connection.
@@ -53,7 +53,7 @@ section! {
         pub username_from: UsernameFrom => OneOf<UsernameFrom> = UsernameFrom::None,
 
         /// Lists of revoked client certificates. A certificate whose authority has no list in this file is refused.
-        pub crl: Option<NamedFile> => OptionalTlsFile = None,
+        pub crl: Option<NamedFile> => OptionalFile = None,
     }
 }
 
@@ -104,6 +104,8 @@ fn describe_file(key: &str, doc: &[&str], out: &mut String) {
         "key" => "server.key",
         "crl" => "revoked.pem",
         "secret_file" => "latch.secret",
+        "password_file" => "passwd",
+        "acl_file" => "acl",
         _ => "ca.crt",
     };
     out.push('\n');
@@ -127,9 +129,9 @@ impl Setting for TlsFile {
 }
 
 /// A file that may be left out.
-pub(super) enum OptionalTlsFile {}
+pub(super) enum OptionalFile {}
 
-impl Setting for OptionalTlsFile {
+impl Setting for OptionalFile {
     type Value = Option<NamedFile>;
 
     fn read(entry: Entry<'_>, reader: &mut Reader<'_>, _: &Option<NamedFile>) -> Option<NamedFile> {

@@ -24,7 +24,7 @@ impl Config {
 
 impl Listener {
     fn warnings(&self) -> Vec<String> {
-        let Listener { name, address, protocol: _, origins, anonymous, limits, tls } = self;
+        let Listener { name, address, origins, anonymous, limits, tls, .. } = self;
         let mut warnings = Vec::new();
         if origins.iter().any(|origin| origin == "*")
             && let Some(user) = anonymous

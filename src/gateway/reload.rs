@@ -9,10 +9,10 @@ use tokio::sync::mpsc;
 use crate::{
     admin::{self, Command, Reloaded},
     config::{Config, Difference},
-    policy::Policy,
+    policy::{Policy, accounts::AccountError},
 };
 
-use super::{doors::Doors, latch::Latch, open_latch, policy_settings};
+use super::{backends, doors::Doors, latch::Latch, open_latch, policy_settings};
 
 /// What can be changed while it runs.
 pub(super) struct Running {
@@ -100,9 +100,10 @@ impl Running {
         // From here to the first change everything that can fail is done.
         let prepared = doors.prepare(&next).map_err(|error| chain(&error))?;
         let second_factor = open_latch(&next).map_err(|error| chain(&error))?;
-        let rules = match difference.live.is_empty() {
+        // The order of backends is known by a listener's name.
+        let rules = match difference.live.is_empty() && difference.listeners.is_empty() {
             true => self.policy.reload(),
-            false => self.policy.change(policy_settings(&next)),
+            false => self.change(&next),
         };
         rules.map_err(|error| format!("accounts and rules cannot be read: {error}"))?;
         doors.change(&next, prepared);
@@ -118,6 +119,19 @@ impl Running {
             applied: live.into_iter().chain(listeners).collect(),
             restart,
         })
+    }
+}
+
+impl Running {
+    /// Puts the rule settings of `config` in force; the backends are as they were, in the order that it says.
+    fn change(&self, config: &Config) -> Result<(), AccountError> {
+        let there = self.policy.backends();
+        if let Some(name) = backends::unknown(config, &there) {
+            let what = format!("the backend {name:?}, which takes a restart of the gateway, is asked for");
+            return Err(AccountError { what });
+        }
+        let backends = backends::order(config, there);
+        self.policy.change(policy_settings(config, backends))
     }
 }
 

@@ -3,48 +3,49 @@
 use std::sync::Arc;
 
 use super::{
-    acl::{Access, Book, Rights},
+    acl::{Access, Object, Outcome, Sources, SubscribeRule},
+    auth::desk::{Said, Tag},
     decision::{Denial, Stage},
     identity::Identity,
+    policy::Policy,
 };
 
 /// The rights of the author that was asked about last: retained messages often come many of one author.
 #[derive(Debug)]
 pub(super) struct Author {
-    book: Arc<Book>,
+    generation: u64,
     identity: Arc<Identity>,
     /// `None`: it may not even be connected any more.
-    rights: Option<Rights>,
+    sources: Option<Sources>,
 }
 
 impl Author {
-    pub fn new(book: Arc<Book>, identity: Arc<Identity>) -> Self {
-        // Rules may go on standing for a name whose account is gone.
-        let gone = match book.account(&identity.user) {
-            Some(account) => !account.enabled,
-            None => identity.credential.is_some(),
-        };
-        let rights = (!gone).then(|| book.rights(&identity.user, &identity.client_id));
-        Author { book, identity, rights }
+    /// The author under the policy as it is, whose generation was `generation` before it was looked at.
+    pub fn new(policy: &Policy, generation: u64, identity: Arc<Identity>) -> Self {
+        let book = policy.book();
+        // Rules may go on standing for a name whose account is gone. A certificate is asked each time.
+        let gone = policy.account_ended(&book, &identity).is_some();
+        let sources = (!gone).then(|| policy.sources(&book, &identity));
+        Author { generation, identity, sources }
     }
 
-    /// Whether this is `identity` under `book`.
-    pub fn is(&self, book: &Arc<Book>, identity: &Arc<Identity>) -> bool {
-        Arc::ptr_eq(&self.book, book) && Arc::ptr_eq(&self.identity, identity)
+    /// Whether this is `identity` under the policy of that generation.
+    pub fn is(&self, generation: u64, identity: &Arc<Identity>) -> bool {
+        self.generation == generation && Arc::ptr_eq(&self.identity, identity)
     }
 
-    pub fn may_publish(&self, topic: &str) -> Result<(), Denial> {
+    pub fn may_publish(&self, topic: &str, recall: &mut dyn FnMut(&Tag) -> Option<Said>) -> Outcome {
         let denied =
             |rule| Denial::not_authorized(Stage::Source, rule, "its author may no longer publish it");
         // Not remembered: a certificate is revoked without a new book.
         if self.identity.certificate.as_ref().is_some_and(|certificate| certificate.lost().is_some()) {
-            return Err(denied(None));
+            return Outcome::Known(Err(denied(None)), None);
         }
-        match &self.rights {
-            None => Err(denied(None)),
-            Some(rights) => {
-                rights.on_topic(Access::PUBLISH, topic).map(drop).map_err(|denial| denied(denial.rule))
-            }
+        let Some(sources) = &self.sources else { return Outcome::Known(Err(denied(None)), None) };
+        let how = SubscribeRule::default();
+        match sources.decide(Access::PUBLISH, Object::Name(topic), how, recall) {
+            Outcome::Known(Err(denial), until) => Outcome::Known(Err(denied(denial.rule)), until),
+            outcome => outcome,
         }
     }
 }

@@ -9,8 +9,11 @@ use std::{
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use crate::mqtt::TopicFilter;
+
 use super::{
-    acl::{Access, Rights, SubscribeRule},
+    acl::{Access, Object, Open, Outcome, Sources, SubscribeRule, Voiced},
+    auth::desk::{Said, Tag},
     command::CommandTopics,
     decision::{Denial, Operation, Stage},
     live::Inquiry,
@@ -53,6 +56,8 @@ pub struct Answer {
     pub cache: Option<&'static str>,
     /// Every stage in order.
     pub stages: Vec<Judged>,
+    /// What each backend says by itself, in the order in which they are asked.
+    pub backends: Vec<Voiced>,
 }
 
 /// The verdict of one stage.
@@ -87,16 +92,17 @@ pub(super) struct Subject<'a> {
     pub listener: Option<String>,
     /// What the login came to.
     pub login: Result<String, Denial>,
-    /// Its rights.
-    pub rights: &'a Rights,
+    /// Who speaks about its rights.
+    pub sources: &'a Sources,
     /// When subscriptions are granted.
     pub subscribe: SubscribeRule,
 }
 
 impl Policy {
-    /// The present rules' answer for somebody who need not be connected. Without a client identifier, rules with `%c`
-    /// fit nothing. With an address, a ban there is a no; without one, bans of the user name are only told.
-    pub fn explain(
+    /// The present answer for somebody who need not be connected; backends elsewhere are asked. Without a client
+    /// identifier, rules with `%c` fit nothing. With an address, a ban there is a no; without one, bans of the user name
+    /// are only told.
+    pub async fn explain(
         &self,
         user: &str,
         client_id: &str,
@@ -115,10 +121,19 @@ impl Policy {
                 "no account: only a client without a login, or with a certificate, can be this user{bans}"
             )),
         });
-        let rights = book.rights(user, client_id);
-        let subject =
-            Subject { listener: None, login, rights: &rights, subscribe: self.settings().subscribe };
-        self.explain_subject(&subject, user, client_id, access, topic, |_| None)
+        let settings = self.settings().clone();
+        let sources = settings.sources_for(&book, user, client_id);
+        let subject = Subject { listener: None, login, sources: &sources, subscribe: settings.subscribe };
+        let mut told: Vec<(Tag, Said)> = Vec::new();
+        loop {
+            let recall = &mut |tag: &Tag| find(&told, tag);
+            let (explanation, open) =
+                self.explain_subject(&subject, user, client_id, access, topic, |_| None, recall);
+            if open.is_empty() {
+                return explanation;
+            }
+            ask(open, &mut told).await;
+        }
     }
 
     /// What is to be said of bans of the user name.
@@ -151,14 +166,25 @@ impl Policy {
         topic: &str,
         patience: Duration,
     ) -> Option<Explanation> {
-        let (reply, mut answers) = mpsc::channel(1);
-        if !self.live().ask(client_id, &Inquiry { access, topic: topic.into(), reply }) {
-            return None;
+        let mut told: Vec<(Tag, Said)> = Vec::new();
+        loop {
+            let (reply, mut answers) = mpsc::channel(1);
+            let inquiry = Inquiry { access, topic: topic.into(), told: told.as_slice().into(), reply };
+            if !self.live().ask(client_id, &inquiry) {
+                return None;
+            }
+            let answer = tokio::time::timeout(patience, answers.recv()).await.ok().flatten();
+            let (explanation, open) = answer?;
+            if open.is_empty() {
+                return Some(explanation);
+            }
+            ask(open, &mut told).await;
         }
-        tokio::time::timeout(patience, answers.recv()).await.ok().flatten()
     }
 
-    /// The answer for a known `subject`; `cache` tells how its gate remembers each operation.
+    /// The answer for a known `subject`; `cache` tells how its gate remembers each operation. With it comes what must be
+    /// asked of backends before the answer is complete.
+    #[expect(clippy::too_many_arguments, reason = "all of it is the question")]
     pub(super) fn explain_subject(
         &self,
         subject: &Subject<'_>,
@@ -167,10 +193,12 @@ impl Policy {
         access: Access,
         topic: &str,
         cache: impl Fn(Operation) -> Option<&'static str>,
-    ) -> Explanation {
-        let answer = |one: Access| {
+        recall: &mut dyn FnMut(&Tag) -> Option<Said>,
+    ) -> (Explanation, Vec<Open>) {
+        let mut open = Vec::new();
+        let mut answer = |one: Access| {
             let operation = operation_of(one);
-            let verdict = decide(subject, one, topic, self.settings().commands);
+            let verdict = decide(subject, one, topic, self.settings().commands, recall, &mut open);
             let recorded = |denial: &Denial| {
                 self.audit().find(client_id, user, operation, topic, denial.stage).map(|id| id.to_string())
             };
@@ -188,38 +216,101 @@ impl Policy {
                 audit: verdict.as_ref().err().and_then(recorded),
                 cache: cache(operation),
                 stages: stages(subject, one, &verdict),
+                backends: voices(subject, one, topic, recall),
             }
         };
-        let answers: Vec<Answer> = access.operations(topic).into_iter().map(answer).collect();
-        Explanation {
+        let answers: Vec<Answer> = access.operations(topic).into_iter().map(&mut answer).collect();
+        let explanation = Explanation {
             allowed: !answers.is_empty() && answers.iter().all(|answer| answer.allowed),
             user: user.to_owned(),
             client_id: client_id.to_owned(),
             topic: topic.to_owned(),
             live: subject.listener.is_some(),
             answers,
+        };
+        (explanation, open)
+    }
+}
+
+fn find(told: &[(Tag, Said)], tag: &Tag) -> Option<Said> {
+    told.iter().find(|(known, _)| known == tag).map(|(_, said)| said.clone())
+}
+
+/// Has backends answer.
+pub(super) async fn ask(open: Vec<Open>, told: &mut Vec<(Tag, Said)>) {
+    for Open { desk, who, question, tag } in open {
+        if find(told, &tag).is_none() {
+            told.push((tag, desk.ask(&who, &question).await));
         }
     }
 }
 
-/// The verdict on one operation (a single one of `access`); `commands` are those that are obeyed.
+/// The verdict on one operation (a single one of `access`); `commands` are those that are obeyed. What is not known yet
+/// is left in `open`.
 fn decide(
     subject: &Subject<'_>,
     access: Access,
     topic: &str,
     commands: Option<CommandTopics>,
+    recall: &mut dyn FnMut(&Tag) -> Option<Said>,
+    open: &mut Vec<Open>,
 ) -> Result<Arc<str>, Denial> {
     if let Err(denial) = &subject.login {
         return Err(denial.clone());
     }
-    subject.rights.on(access, topic, subject.subscribe, commands)
+    match subject.sources.on(access, topic, subject.subscribe, commands, recall) {
+        Outcome::Known(verdict, _) => verdict,
+        Outcome::Unknown(questions) => {
+            open.extend(questions);
+            Err(Denial::not_authorized(Stage::Allow, None, "a backend has not answered yet"))
+        }
+    }
+}
+
+/// The verdict on one operation once every backend that matters has answered, and what each said.
+pub(super) async fn settle(
+    sources: &Sources,
+    access: Access,
+    topic: &str,
+    subscribe: SubscribeRule,
+    commands: Option<CommandTopics>,
+) -> (Result<Arc<str>, Denial>, Vec<Voiced>) {
+    let subject = Subject { listener: None, login: Ok(String::new()), sources, subscribe };
+    let mut told = Vec::new();
+    loop {
+        let mut open = Vec::new();
+        let recall = &mut |tag: &Tag| find(&told, tag);
+        let verdict = decide(&subject, access, topic, commands, recall, &mut open);
+        if open.is_empty() {
+            let said = voices(&subject, access, topic, recall);
+            return (verdict, said);
+        }
+        ask(open, &mut told).await;
+    }
+}
+
+/// What each backend says.
+fn voices(
+    subject: &Subject<'_>,
+    access: Access,
+    topic: &str,
+    recall: &mut dyn FnMut(&Tag) -> Option<Said>,
+) -> Vec<Voiced> {
+    let how = subject.subscribe;
+    match access {
+        Access::SUBSCRIBE => match TopicFilter::new(topic) {
+            Ok(filter) => subject.sources.voices(access, Object::Filter(&filter), how, recall),
+            Err(_) => Vec::new(),
+        },
+        _ => subject.sources.voices(access, Object::Name(topic), how, recall),
+    }
 }
 
 /// Every stage's part in `verdict`.
 fn stages(subject: &Subject<'_>, access: Access, verdict: &Result<Arc<str>, Denial>) -> Vec<Judged> {
     let decided = match verdict {
         Err(denial) => denial.stage,
-        Ok(_) if subject.rights.superuser.is_some() => Stage::Superuser,
+        Ok(rule) if subject.sources.is_superuser(rule) => Stage::Superuser,
         Ok(_) => Stage::Allow,
     };
     let listener = match &subject.listener {
@@ -273,18 +364,18 @@ pub(super) fn operation_of(access: Access) -> Operation {
 mod tests {
     use super::*;
 
-    fn verdicts(rights: &Rights, access: Access, topic: &str) -> Vec<Verdict> {
+    fn verdicts(sources: &Sources, access: Access, topic: &str) -> Vec<Verdict> {
         let subject =
-            Subject { listener: None, login: Ok(String::new()), rights, subscribe: SubscribeRule::Covered };
-        let verdict = decide(&subject, access, topic, None);
+            Subject { listener: None, login: Ok(String::new()), sources, subscribe: SubscribeRule::Covered };
+        let verdict = decide(&subject, access, topic, None, &mut |_| None, &mut Vec::new());
         stages(&subject, access, &verdict).into_iter().map(|judged| judged.verdict).collect()
     }
 
     #[test]
     fn stages_before_the_decision_pass_and_those_after_it_are_not_asked() {
         use Verdict::{Allow, Deny, NotAsked, Pass};
-        let nothing = Rights::default();
-        let root = Rights { superuser: Some("superuser account".into()), ..Rights::default() };
+        let nothing = Sources::default();
+        let root = Sources::of_superuser("superuser account".into());
         for (rights, access, topic, expected) in [
             (
                 &nothing,

@@ -7,15 +7,16 @@ use ahash::AHashMap;
 use crate::mqtt::TopicFilter;
 
 use super::{
-    acl::{Access, Rights, reserved},
+    acl::{Access, Object, Open, Outcome, Sources, reserved},
+    asked::Asked,
     audit::Refused,
+    auth::desk::{Said, Tag},
     author::Author,
-    certificate::Certificate,
     command::{Command, LONGEST as LONGEST_VALUE, without_secret},
     decision::{Denial, Operation, Stage},
     explain::{Explanation, Subject},
     identity::Identity,
-    live::Presence,
+    live::{Inquiry, Presence},
     metrics::Tally,
     permit::{Deliver, Delivery, Permit, Publish, Subscribe},
     policy::{BY_CERTIFICATE, Policy, Secret},
@@ -42,7 +43,11 @@ pub enum Standing {
 struct Verdict {
     topic: Arc<str>,
     denial: Option<Denial>,
+    until: Until,
 }
+
+/// How long a verdict counts; `None`: until the policy changes.
+type Until = Option<Instant>;
 
 /// Answers for one admitted client. Every question first looks whether the policy changed, so an answer is never
 /// older than the last change.
@@ -53,10 +58,12 @@ pub struct Gate {
     presence: Presence,
     seen: u64,
     standing: Standing,
-    rights: Rights,
+    sources: Sources,
+    /// What was asked over a network; `None`: nothing ever is for this client.
+    asked: Option<Box<Asked>>,
     publish: AHashMap<Arc<str>, usize>,
     verdicts: Vec<Verdict>,
-    receive: AHashMap<Arc<str>, Result<(), Denial>>,
+    receive: AHashMap<Arc<str>, (Result<(), Denial>, Until)>,
     last_received: Option<Arc<str>>,
     author: Option<Author>,
     tally: Tally,
@@ -70,7 +77,8 @@ impl Gate {
             presence,
             seen: u64::MAX,
             standing: Standing::Same,
-            rights: Rights::default(),
+            sources: Sources::default(),
+            asked: None,
             publish: AHashMap::default(),
             verdicts: Vec::new(),
             receive: AHashMap::default(),
@@ -91,9 +99,13 @@ impl Gate {
     /// why is answered as well.
     pub fn review(&mut self) -> Standing {
         self.refresh();
+        if let Some(asked) = &mut self.asked {
+            asked.begin_turn();
+            self.last_received = None;
+        }
         for inquiry in self.presence.watch.inquiries() {
             // Whoever asked may have given up.
-            let _ = inquiry.reply.try_send(self.explain(inquiry.access, &inquiry.topic));
+            let _ = inquiry.reply.try_send(self.explain(&inquiry));
         }
         match &self.standing {
             Standing::Ended(denial) => Standing::Ended(denial.clone()),
@@ -127,13 +139,22 @@ impl Gate {
     }
 
     fn publish_verdict(&mut self, topic: &str) -> (usize, Arc<str>, Option<Denial>) {
-        if let Some(&slot) = self.publish.get(topic) {
-            self.tally.hits += 1;
-            let Verdict { topic, denial } = &self.verdicts[slot];
-            return (slot, topic.clone(), denial.clone());
+        let known = self.publish.get(topic).copied();
+        if let Some(slot) = known {
+            let Verdict { topic, denial, until } = &self.verdicts[slot];
+            if self.counts(*until) {
+                self.tally.hits += 1;
+                return (slot, topic.clone(), denial.clone());
+            }
         }
         self.tally.misses += 1;
-        let denial = self.may_publish(topic).err();
+        let (verdict, until) = self.may_publish(topic);
+        let denial = verdict.err();
+        if let Some(slot) = known {
+            let verdict = &mut self.verdicts[slot];
+            (verdict.denial, verdict.until) = (denial.clone(), until);
+            return (slot, verdict.topic.clone(), denial);
+        }
         let topic: Arc<str> = topic.into();
         if topic.len() > LONGEST {
             return (usize::MAX, topic, denial);
@@ -144,8 +165,16 @@ impl Gate {
         }
         let slot = self.verdicts.len();
         self.publish.insert(topic.clone(), slot);
-        self.verdicts.push(Verdict { topic: topic.clone(), denial: denial.clone() });
+        self.verdicts.push(Verdict { topic: topic.clone(), denial: denial.clone(), until });
         (slot, topic, denial)
+    }
+
+    /// Whether a verdict counts in this turn.
+    fn counts(&self, until: Until) -> bool {
+        match (until, &self.asked) {
+            (Some(until), Some(asked)) => asked.now() < until,
+            _ => true,
+        }
     }
 
     /// If a publish to `topic` is a command to the gateway: may the client give it? The rules decide about the command's
@@ -155,7 +184,7 @@ impl Gate {
         self.refresh();
         let verdict = match &self.standing {
             Standing::Ended(denial) => Err(denial.clone()),
-            _ => self.rights.on_topic(Access::PUBLISH, kind.topic()).map(drop),
+            _ => self.decide(Access::PUBLISH, Object::Name(kind.topic())).0,
         };
         if let Err(denial) = verdict {
             return Some(Err(self.record(Operation::Publish, topic, denial)));
@@ -169,7 +198,7 @@ impl Gate {
     /// May the client's will be published now? Asked at CONNECT and again when it fires.
     pub fn will<M>(&mut self, topic: &str, message: M) -> Result<Permit<'_, Publish<M>>, Denial> {
         self.refresh();
-        if let Err(denial) = self.may_publish(topic) {
+        if let Err(denial) = self.may_publish(topic).0 {
             return Err(self.record(Operation::Will, topic, denial));
         }
         self.tally.permit(Operation::Will);
@@ -183,11 +212,7 @@ impl Gate {
         subscription: S,
     ) -> Result<Permit<'_, Subscribe<S>>, Denial> {
         self.refresh();
-        let verdict = match &self.standing {
-            Standing::Ended(denial) => Err(denial.clone()),
-            _ => self.rights.on_filter(filter, self.policy.settings().subscribe).map(drop),
-        };
-        match verdict {
+        match self.may_subscribe(filter) {
             Ok(()) => {
                 self.tally.permit(Operation::Subscribe);
                 Ok(Permit::new(Subscribe { filter: filter.clone(), subscription }))
@@ -222,21 +247,30 @@ impl Gate {
         }
     }
 
+    fn may_subscribe(&mut self, filter: &TopicFilter) -> Result<(), Denial> {
+        if let Standing::Ended(denial) = &self.standing {
+            return Err(denial.clone());
+        }
+        self.decide(Access::SUBSCRIBE, Object::Filter(filter)).0
+    }
+
     fn may_receive(&mut self, topic: &Arc<str>) -> Result<(), Denial> {
-        if let Some(verdict) = self.receive.get(&**topic) {
+        if let Some((verdict, until)) = self.receive.get(&**topic)
+            && self.counts(*until)
+        {
             self.tally.hits += 1;
             return verdict.clone();
         }
         self.tally.misses += 1;
-        let verdict = match &self.standing {
-            Standing::Ended(denial) => Err(denial.clone()),
-            _ => self.rights.on_topic(Access::RECEIVE, topic).map(drop),
+        let (verdict, until) = match &self.standing {
+            Standing::Ended(denial) => (Err(denial.clone()), None),
+            _ => self.decide(Access::RECEIVE, Object::Name(topic)),
         };
         if topic.len() <= LONGEST {
             if self.receive.len() >= REMEMBERED {
                 self.receive.clear();
             }
-            self.receive.insert(topic.clone(), verdict.clone());
+            self.receive.insert(topic.clone(), (verdict.clone(), until));
         }
         verdict
     }
@@ -245,21 +279,122 @@ impl Gate {
         if !self.policy.settings().check_retained_source || self.policy.is_own(identity) {
             return Ok(());
         }
-        let book = self.policy.book();
-        if !self.author.as_ref().is_some_and(|author| author.is(&book, identity)) {
-            self.author = None;
+        self.ask_about(identity);
+        let Some(author) = &self.author else { return Ok(()) };
+        match author.may_publish(topic, &mut recall(&self.asked)) {
+            Outcome::Known(verdict, _) => verdict.map(drop),
+            Outcome::Unknown(_) => Err(unanswered(Stage::Source)),
         }
-        self.author.get_or_insert_with(|| Author::new(book, identity.clone())).may_publish(topic)
     }
 
-    fn may_publish(&self, topic: &str) -> Result<(), Denial> {
+    /// Makes `identity` the author that is asked about.
+    fn ask_about(&mut self, identity: &Arc<Identity>) {
+        let generation = self.policy.generation();
+        if !self.author.as_ref().is_some_and(|author| author.is(generation, identity)) {
+            self.author = Some(Author::new(&self.policy, generation, identity.clone()));
+        }
+    }
+
+    fn may_publish(&self, topic: &str) -> (Result<(), Denial>, Until) {
         if let Standing::Ended(denial) = &self.standing {
-            return Err(denial.clone());
+            return (Err(denial.clone()), None);
         }
         if reserved(topic) {
-            return Err(Denial::not_authorized(Stage::Reserved, None, "only the gateway publishes there"));
+            let reason = "only the gateway publishes there";
+            return (Err(Denial::not_authorized(Stage::Reserved, None, reason)), None);
         }
-        self.rights.on_topic(Access::PUBLISH, topic).map(drop)
+        self.decide(Access::PUBLISH, Object::Name(topic))
+    }
+
+    fn decide(&self, access: Access, object: Object<'_>) -> (Result<(), Denial>, Until) {
+        let how = self.policy.settings().subscribe;
+        match self.sources.decide(access, object, how, &mut recall(&self.asked)) {
+            Outcome::Known(verdict, until) => (verdict.map(drop), until),
+            // Who was to wait for the answer did not: it is no, and not remembered.
+            Outcome::Unknown(_) => (Err(unanswered(Stage::Allow)), Some(Instant::now())),
+        }
+    }
+
+    /// Whether anything may have to be waited for at all.
+    pub fn asks(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// Whether the verdict on publishing to `topic` must be waited for: the bell rings when there is one. Nothing may
+    /// be asked of [`Gate::publish`] about it before.
+    pub fn awaits_publish(&mut self, topic: &str) -> bool {
+        self.asked.is_some() && self.awaits(Access::PUBLISH, Object::Name(topic))
+    }
+
+    /// The same for [`Gate::subscribe`].
+    pub fn awaits_subscribe(&mut self, filter: &TopicFilter) -> bool {
+        self.asked.is_some() && self.awaits(Access::SUBSCRIBE, Object::Filter(filter))
+    }
+
+    /// The same for [`Gate::deliver`].
+    pub fn awaits_delivery<M: Delivery>(&mut self, message: &M) -> bool {
+        if self.asked.is_none() && message.author().is_none() {
+            return false;
+        }
+        let topic = message.topic();
+        let receiving = self.asked.is_some() && self.awaits(Access::RECEIVE, Object::Name(topic));
+        let Some(author) = message.author() else { return receiving };
+        if !self.policy.settings().check_retained_source || self.policy.is_own(author) {
+            return receiving;
+        }
+        self.ask_about(author);
+        let Some(known) = &self.author else { return receiving };
+        let open = match known.may_publish(topic, &mut recall(&self.asked)) {
+            Outcome::Known(..) => return receiving,
+            Outcome::Unknown(open) => open,
+        };
+        self.put(open);
+        true
+    }
+
+    fn awaits(&mut self, access: Access, object: Object<'_>) -> bool {
+        self.refresh();
+        let topic = object.text();
+        let until = match access {
+            Access::PUBLISH => self.publish.get(topic).map(|slot| self.verdicts[*slot].until),
+            Access::RECEIVE => self.receive.get(topic).map(|(_, until)| *until),
+            _ => None,
+        };
+        if until.is_some_and(|until| self.counts(until)) || matches!(self.standing, Standing::Ended(_)) {
+            return false;
+        }
+        let command = || self.policy.settings().commands?.read(topic);
+        let object = match (access == Access::PUBLISH).then(command).flatten() {
+            Some((kind, _)) => Object::Name(kind.topic()),
+            None if access == Access::PUBLISH && reserved(topic) => return false,
+            None => object,
+        };
+        let how = self.policy.settings().subscribe;
+        let outcome = self.sources.decide(access, object, how, &mut recall(&self.asked));
+        let Outcome::Unknown(open) = outcome else { return false };
+        self.put(open);
+        true
+    }
+
+    /// Puts questions to the backends they are for.
+    fn put(&mut self, open: Vec<Open>) {
+        let bell = self.presence.watch.bell();
+        self.asked.get_or_insert_default().put(open, bell);
+    }
+
+    /// Waits until the verdict on the will is known, and then counts for a moment.
+    pub async fn will_is_known(&mut self, topic: &str) {
+        self.refresh();
+        while self.asked.is_some() && !reserved(topic) {
+            let how = self.policy.settings().subscribe;
+            let object = Object::Name(topic);
+            let outcome = self.sources.decide(Access::PUBLISH, object, how, &mut recall(&self.asked));
+            let Outcome::Unknown(open) = outcome else { return };
+            for Open { desk, who, question, tag } in open {
+                let said = desk.ask(&who, &question).await;
+                self.asked.get_or_insert_default().learn(tag, said);
+            }
+        }
     }
 
     /// Takes a change of policy in: new rights, empty caches, and whether the client may stay.
@@ -274,15 +409,11 @@ impl Gate {
         self.receive.clear();
         self.last_received = None;
         let book = self.policy.book();
-        self.rights = book.rights(&self.identity.user, &self.identity.client_id);
-        let ended = match (book.account(&self.identity.user), self.identity.credential) {
-            (Some(account), _) if !account.enabled => Some("the account is disabled"),
-            (None, Some(_)) => Some("the account was removed"),
-            (Some(account), Some(credential)) if account.credential != credential => {
-                Some("the password was changed")
-            }
-            _ => self.identity.certificate.as_ref().and_then(Certificate::lost),
-        };
+        self.sources = self.policy.sources(&book, &self.identity);
+        if self.sources.ask() {
+            self.asked.get_or_insert_default();
+        }
+        let ended = self.policy.ended(&book, &self.identity);
         match (ended, &self.standing) {
             (_, Standing::Ended(_)) => {}
             (None, _) => self.standing = Standing::Changed,
@@ -299,30 +430,35 @@ impl Gate {
         self.policy.metrics().add(&mut self.tally);
     }
 
-    /// Answers as every question is answered, and says how.
-    fn explain(&self, access: Access, topic: &str) -> Explanation {
-        let Identity { client_id, user, address, listener, credential, .. } = &*self.identity;
-        let login = match (&self.standing, credential) {
+    /// Answers as every question is answered, and says how; with what must be asked first.
+    fn explain(&self, inquiry: &Inquiry) -> (Explanation, Vec<Open>) {
+        let Identity { client_id, user, address, listener, backend, .. } = &*self.identity;
+        let login = match (&self.standing, backend) {
             (Standing::Ended(denial), _) => Err(denial.clone()),
-            (_, Some(_)) => Ok("logged in with a password".to_owned()),
+            (_, Some(backend)) => Ok(format!("logged in with a password that {backend} knew")),
             (_, None) if self.identity.is_by_certificate() => Ok(BY_CERTIFICATE.to_owned()),
             (_, None) => Ok("without a login".to_owned()),
         };
         let subject = Subject {
             listener: Some(format!("by listener {listener:?} from {address}")),
             login,
-            rights: &self.rights,
+            sources: &self.sources,
             subscribe: self.policy.settings().subscribe,
         };
+        let topic = &inquiry.topic;
         let cache = |operation| {
             let remembered = match operation {
-                Operation::Publish => self.publish.contains_key(topic),
-                Operation::Receive => self.receive.contains_key(topic),
+                Operation::Publish => self.publish.contains_key(&**topic),
+                Operation::Receive => self.receive.contains_key(&**topic),
                 _ => return Some("never remembered"),
             };
             Some(if remembered { "remembered" } else { "not remembered" })
         };
-        self.policy.explain_subject(&subject, user, client_id, access, topic, cache)
+        let mut remembered = recall(&self.asked);
+        let known =
+            |tag: &Tag| inquiry.told.iter().find(|(told, _)| told == tag).map(|(_, said)| said.clone());
+        let recall = &mut |tag: &Tag| remembered(tag).or_else(|| known(tag));
+        self.policy.explain_subject(&subject, user, client_id, inquiry.access, topic, cache, recall)
     }
 
     /// Puts a no on record; what the client is told names the record.
@@ -338,6 +474,16 @@ impl Gate {
         let audit = self.policy.audit().refused(who, operation, topic, &denial, Instant::now());
         Denial { audit, ..denial }
     }
+}
+
+/// What was answered, as a question looks it up.
+fn recall(asked: &Option<Box<Asked>>) -> impl FnMut(&Tag) -> Option<Said> {
+    move |tag| asked.as_ref().and_then(|asked| asked.recall(tag))
+}
+
+/// The no to whoever asks before the backends have answered.
+fn unanswered(stage: Stage) -> Denial {
+    Denial::not_authorized(stage, None, "a backend has not answered yet")
 }
 
 impl Drop for Gate {

@@ -15,13 +15,21 @@ pub struct Identity {
     pub address: SocketAddr,
     /// The listener it came in by.
     pub listener: Arc<str>,
-    /// The number of the password it logged in with (`AccountRecord::credential`); `None` if it needed none.
+    /// The backend that knew its password; `None` if it needed none.
+    pub backend: Option<Arc<str>>,
+    /// The number of the password it logged in with, as that backend counts (`AccountRecord::credential`); `None` if it
+    /// needed none, or if the backend knows no such number.
     pub credential: Option<i64>,
     /// The certificate it showed; a login or not.
     pub certificate: Option<Certificate>,
 }
 
 impl Identity {
+    /// Whether it brought no name of its own.
+    pub(super) fn is_anonymous(&self) -> bool {
+        self.backend.is_none() && !self.is_by_certificate()
+    }
+
     /// Whether its certificate was its login.
     pub(super) fn is_by_certificate(&self) -> bool {
         self.certificate.as_ref().is_some_and(|certificate| certificate.user().is_some())

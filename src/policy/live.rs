@@ -10,7 +10,11 @@ use atomic_waker::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::{acl::Access, explain::Explanation};
+use super::{
+    acl::{Access, Open},
+    auth::desk::{Said, Tag},
+    explain::Explanation,
+};
 
 /// Room for this many sessions is not given back.
 const ROOMY: usize = 1024;
@@ -31,13 +35,21 @@ pub(super) struct Watch {
 pub(super) struct Inquiry {
     pub access: Access,
     pub topic: Arc<str>,
-    pub reply: mpsc::Sender<Explanation>,
+    /// What backends answered meanwhile.
+    pub told: Arc<[(Tag, Said)]>,
+    /// Takes the answer, and what must be asked before it can be given in full.
+    pub reply: mpsc::Sender<(Explanation, Vec<Open>)>,
 }
 
 impl Watch {
     /// The present epoch; one relaxed load when nothing changes.
     pub fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Wakes the client's task.
+    pub fn bell(&self) -> &Arc<AtomicWaker> {
+        &self.bell
     }
 
     /// The inquiries to be answered; one relaxed load when there are none.

@@ -7,6 +7,7 @@
 
 pub mod accounts;
 pub mod acl;
+mod asked;
 mod audit;
 pub mod auth;
 mod author;

@@ -2,7 +2,10 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,13 +16,18 @@ use parking_lot::Mutex;
 use crate::mqtt::ReasonCode;
 
 use super::{
-    accounts::{AccountError, AccountStore},
-    acl::{Book, SubscribeRule},
+    accounts::{AccountError, AccountStore, Accounts},
+    acl::{Access, Book, Sources, SubscribeRule, Voiced},
     audit::{Audit, AuditId, Refused},
-    auth::Login,
+    auth::{
+        Admitted, Candidate, Login,
+        backends::{Backend, Backends, Kind},
+        files::{Reading, Reread},
+    },
     certificate::{Certificate, is_user_name},
     command::CommandTopics,
     decision::{Denial, Operation, Stage},
+    explain::{self, operation_of},
     gate::Gate,
     identity::Identity,
     live::Live,
@@ -49,6 +57,8 @@ pub struct Settings {
     pub throttle: ThrottleRules,
     /// Whether there is somebody to obey commands that clients publish.
     pub commands: Option<CommandTopics>,
+    /// Who is asked about logins and rights.
+    pub backends: Backends,
 }
 
 impl Default for Settings {
@@ -61,7 +71,51 @@ impl Default for Settings {
             remember_logins: Duration::from_secs(300),
             throttle: ThrottleRules::default(),
             commands: None,
+            backends: Backends::default(),
         }
+    }
+}
+
+impl Settings {
+    /// Who speaks about the rights of somebody called `user`, who is not connected.
+    pub(super) fn sources_for(&self, book: &Book, user: &str, client_id: &str) -> Sources {
+        let identity = Identity {
+            client_id: client_id.into(),
+            user: user.into(),
+            address: ([0, 0, 0, 0], 0).into(),
+            listener: "".into(),
+            backend: None,
+            credential: None,
+            certificate: None,
+        };
+        Sources::new(book, self.backends.route("", user), &identity, false)
+    }
+
+    /// The answer to `acl test`: may a client do everything in `access` on `topic`? The yes names the rule, the no the
+    /// operation. For subscribing, `topic` may be a filter. Backends elsewhere are asked; what each said comes as well.
+    pub async fn test(
+        &self,
+        accounts: &Accounts,
+        user: &str,
+        client_id: &str,
+        access: Access,
+        topic: &str,
+    ) -> (Result<Arc<str>, (Operation, Denial)>, Vec<(String, Vec<Voiced>)>) {
+        let book = Book::compile(accounts, &self.superusers);
+        let sources = self.sources_for(&book, user, client_id);
+        let nothing = Denial::not_authorized(Stage::Allow, None, "nothing was asked");
+        let mut answer = Err((Operation::Receive, nothing));
+        let mut voices = Vec::new();
+        for one in access.operations(topic) {
+            let operation = operation_of(one);
+            let (verdict, said) = explain::settle(&sources, one, topic, self.subscribe, self.commands).await;
+            voices.push((operation.to_string(), said));
+            match verdict {
+                Ok(rule) => answer = Ok(rule),
+                Err(denial) => return (Err((operation, denial)), voices),
+            }
+        }
+        (answer, voices)
     }
 }
 
@@ -101,6 +155,8 @@ impl std::fmt::Debug for Secret {
 pub struct Policy {
     settings: ArcSwap<Settings>,
     book: ArcSwap<Book>,
+    /// Raised whenever rules or accounts of any kind have changed.
+    generation: AtomicU64,
     live: Arc<Live>,
     audit: Audit,
     metrics: Arc<Metrics>,
@@ -132,6 +188,7 @@ impl Policy {
         let voice = Voice::new();
         let policy = Policy {
             book: ArcSwap::from_pointee(book),
+            generation: AtomicU64::new(0),
             live: Arc::default(),
             audit: Audit::default(),
             metrics,
@@ -155,8 +212,64 @@ impl Policy {
         let new = Arc::new(read(self.login.store(), &settings)?);
         self.settings.store(Arc::new(settings));
         self.book.store(new);
+        self.generation.fetch_add(1, Ordering::Release);
         self.live.raise(|_| true);
         Ok(())
+    }
+
+    /// Every backend there is.
+    pub fn backends(&self) -> Vec<Backend> {
+        self.settings.load().backends.list.clone()
+    }
+
+    /// Which rules and accounts are in force, as a number.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Who speaks about the rights of `identity`.
+    pub(super) fn sources(&self, book: &Book, identity: &Identity) -> Sources {
+        let settings = self.settings.load();
+        let Identity { user, listener, backend, .. } = identity;
+        let askers = settings.backends.askers(listener, user, backend.as_deref());
+        Sources::new(book, askers, identity, identity.is_anonymous())
+    }
+
+    /// Why the client may no longer be connected, if so.
+    pub(super) fn ended(&self, book: &Book, identity: &Identity) -> Option<&'static str> {
+        let certificate = || identity.certificate.as_ref().and_then(Certificate::lost);
+        self.account_ended(book, identity).or_else(certificate)
+    }
+
+    /// Why the account it logged in with lets nobody in any more, if so.
+    pub(super) fn account_ended(&self, book: &Book, identity: &Identity) -> Option<&'static str> {
+        const GONE: Option<&str> = Some("the account was removed");
+        const CHANGED: Option<&str> = Some("the password was changed");
+        let Identity { user, listener, backend, credential, .. } = identity;
+        let settings = self.settings.load();
+        let askers = settings.backends.askers(listener, user, backend.as_deref());
+        if let Some(name) = backend
+            && !askers.iter().any(|(asked, _)| asked.name == *name)
+        {
+            return Some("the backend it logged in with is no longer asked here");
+        }
+        askers.into_iter().find_map(|(Backend { name, kind, .. }, user)| {
+            let own = backend.as_ref() == Some(name);
+            match (kind, credential) {
+                (Kind::Sqlite, _) => match (book.account(user), credential) {
+                    (Some(account), _) if !account.enabled => Some("the account is disabled"),
+                    (None, Some(_)) if own => GONE,
+                    (Some(account), Some(credential)) if own && account.credential != *credential => CHANGED,
+                    _ => None,
+                },
+                (Kind::Files(files), Some(credential)) if own => match files.reading().stored(user) {
+                    None => GONE,
+                    Some(stored) if number_of(stored) != *credential => CHANGED,
+                    Some(_) => None,
+                },
+                _ => None,
+            }
+        })
     }
 
     pub(super) fn audit(&self) -> &Audit {
@@ -206,8 +319,31 @@ impl Policy {
         let _one_at_a_time = self.reloading.lock();
         let new = Arc::new(read(self.login.store(), &self.settings.load())?);
         let old = self.book.swap(new.clone());
-        self.live.raise(|user| !old.same_for(&new, user));
+        self.generation.fetch_add(1, Ordering::Release);
+        // By a prefix a user may be known under another name.
+        let named = |user: &str| user.split_once('_').map_or(user, |(_, rest)| rest).to_owned();
+        self.live.raise(|user| !old.same_for(&new, user) || !old.same_for(&new, &named(user)));
         Ok(())
+    }
+
+    /// Reads text files again that have changed, and tells the sessions concerned. Blocks.
+    fn follow_files(&self) {
+        for files in self.settings.load().backends.files() {
+            match files.look() {
+                Ok(None) => {}
+                Ok(Some(Reread { old, new })) => {
+                    tracing::info!("password_file and acl_file read again");
+                    self.files_changed(&old, &new);
+                }
+                Err(error) => tracing::error!(%error, "what was read last stays in force"),
+            }
+        }
+    }
+
+    fn files_changed(&self, old: &Reading, new: &Reading) {
+        self.generation.fetch_add(1, Ordering::Release);
+        let named = |user: &str| user.split_once('_').map_or(user, |(_, rest)| rest).to_owned();
+        self.live.raise(|user| !old.same_for(new, user) || !old.same_for(new, &named(user)));
     }
 
     /// Follows the store's changes for ever.
@@ -217,6 +353,7 @@ impl Policy {
         loop {
             let policy = self.clone();
             let look = move || {
+                policy.follow_files();
                 let now = policy.login.store().revision()?;
                 if revision != Some(now) {
                     policy.reload()?;
@@ -291,28 +428,37 @@ impl Policy {
         // Registered before the book is read: a change in between is then seen by the gate.
         let vouched_by = applicant.certificate.as_ref().map(|_| applicant.listener.clone());
         let presence = self.live.enter(user.clone(), applicant.client_id.clone(), vouched_by, bell);
-        let credential = match applicant.username.as_ref().filter(|_| certified.is_none()) {
+        let settings = self.settings.load_full();
+        let admitted = match applicant.username.as_ref().filter(|_| certified.is_none()) {
             Some(_) => {
-                let password = applicant.password.as_ref();
-                match self.login.verify(&self.book, &user, password, applicant.address.ip()).await {
-                    Ok(credential) => Some(credential),
+                let candidate = Candidate {
+                    route: settings.backends.route(&applicant.listener, &user),
+                    user: user.clone(),
+                    client_id: applicant.client_id.clone(),
+                    address: applicant.address,
+                    listener: applicant.listener.clone(),
+                };
+                match self.login.verify(&self.book, candidate, applicant.password.as_ref()).await {
+                    Ok(admitted) => admitted,
                     Err(denial) => return Err(refused(&user, denial)),
                 }
             }
-            None if self.book().account(&user).is_some_and(|account| !account.enabled) => {
-                let denial = Denial::not_authorized(Stage::Login, None, "the account is disabled");
-                return Err(refused(&user, denial));
-            }
-            None => None,
+            None => Admitted::default(),
         };
         let identity = Identity {
-            client_id: applicant.client_id,
-            user,
+            client_id: applicant.client_id.clone(),
+            user: user.clone(),
             address: applicant.address,
-            listener: applicant.listener,
-            credential,
-            certificate: applicant.certificate,
+            listener: applicant.listener.clone(),
+            backend: admitted.backend,
+            credential: admitted.credential,
+            certificate: applicant.certificate.clone(),
         };
+        if identity.backend.is_none()
+            && let Some(why) = self.account_ended(&self.book(), &identity)
+        {
+            return Err(refused(&user, Denial::not_authorized(Stage::Login, None, why)));
+        }
         // What changed while the password was being verified counts.
         let mut gate = Gate::new(self.clone(), Arc::new(identity), presence);
         match gate.ended() {
@@ -347,7 +493,16 @@ impl Policy {
 
     /// Whether the account that `identity` logged in with was removed.
     pub fn is_gone(&self, identity: &Identity) -> bool {
-        identity.credential.is_some() && self.book.load().account(&identity.user).is_none()
+        let Identity { user, listener, backend, .. } = identity;
+        let Some(backend) = backend else { return false };
+        let settings = self.settings.load();
+        let mut askers = settings.backends.askers(listener, user, Some(backend)).into_iter();
+        let Some((own, user)) = askers.find(|(asked, _)| asked.name == *backend) else { return false };
+        match &own.kind {
+            Kind::Sqlite => self.book.load().account(user).is_none(),
+            Kind::Files(files) => files.reading().stored(user).is_none(),
+            Kind::Asked(_) => false,
+        }
     }
 
     /// A gate for a client that is gone but whose delayed will is to be published.
@@ -357,6 +512,14 @@ impl Policy {
             self.live.enter(identity.user.clone(), identity.client_id.clone(), None, Arc::default());
         Gate::new(self.clone(), identity.clone(), presence)
     }
+}
+
+/// The number of a stored password in a file: another for every other text. It cannot be read back.
+pub(super) fn number_of(stored: &str) -> i64 {
+    use sha2::Digest;
+    let mut first = [0; 8];
+    first.copy_from_slice(&sha2::Sha256::digest(stored.as_bytes())[..8]);
+    i64::from_le_bytes(first)
 }
 
 fn read(store: &dyn AccountStore, settings: &Settings) -> Result<Book, AccountError> {

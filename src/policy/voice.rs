@@ -42,6 +42,7 @@ impl Voice {
                 user: "".into(),
                 address: ([0, 0, 0, 0], 0).into(),
                 listener: "".into(),
+                backend: None,
                 credential: None,
                 certificate: None,
             }),

@@ -217,6 +217,17 @@ impl<M> Outgoing<M> {
         }
     }
 
+    /// The message that [`Outgoing::resend`] would give now.
+    pub fn next_to_resend(&self) -> Option<&M> {
+        if self.unsent == 0 {
+            return None;
+        }
+        match &self.window.iter().find(|slot| !slot.sent)?.stage {
+            Stage::Sent(_, message) if self.quota_used < self.limit => Some(message),
+            _ => None,
+        }
+    }
+
     /// Whether [`Outgoing::resend`] has something to give now.
     pub fn can_resend(&self) -> bool {
         self.unsent > 0

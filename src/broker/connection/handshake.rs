@@ -159,6 +159,9 @@ async fn enter(
         Ok(gate) => gate,
         Err(denial) => return Err(denied(version, &denial, "")),
     };
+    if let Some(will) = &request.will {
+        gate.will_is_known(&will.topic).await;
+    }
     if let Some(will) = &request.will
         && let Err(denial) = gate.will(&will.topic, ())
     {
@@ -371,6 +374,7 @@ impl Admitted {
             keeping: None,
             kept_to: 0,
             pressure: None,
+            awaiting: Default::default(),
             unacknowledged: 0,
             // CONNECT
             received: Traffic { packets: 1, ..Traffic::default() },

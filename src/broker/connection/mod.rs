@@ -141,6 +141,15 @@ struct Pressure {
     until: Instant,
 }
 
+/// What must wait until the gate knows about it, in this turn.
+#[derive(Debug, Default)]
+struct Awaiting {
+    /// The packet that was read first.
+    packet: bool,
+    /// The message that is to be delivered next.
+    delivery: bool,
+}
+
 struct Connection<S> {
     broker: Arc<Broker>,
     limits: Arc<Limits>,
@@ -173,6 +182,7 @@ struct Connection<S> {
     /// The number up to which what is queued is durable, or will be once `keeping` is done.
     kept_to: u64,
     pressure: Option<Pressure>,
+    awaiting: Awaiting,
     /// QoS 1 messages whose PUBACK is owed: they count against our receive maximum.
     unacknowledged: usize,
     /// What came since it was told last; bytes are counted by `input`.

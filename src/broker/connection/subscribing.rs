@@ -162,11 +162,16 @@ where
         self.reviewing = self.session.subscriptions.keys().cloned().collect();
     }
 
-    /// Asks about some subscriptions, and ends those that lost their right; whether that was all.
+    /// Asks about some subscriptions, and ends those that lost their right; whether that was all that could be asked now.
     pub(super) fn review_some(&mut self) -> bool {
         let from = self.reviewing.len().saturating_sub(REVIEWED);
+        let mut waiting = Vec::new();
         for text in self.reviewing.split_off(from) {
             let Some(subscription) = self.session.subscriptions.get(&text) else { continue };
+            if self.gate.awaits_subscribe(&subscription.filter) {
+                waiting.push(text);
+                continue;
+            }
             if self.gate.subscribe(&subscription.filter, ()).is_err() {
                 tracing::info!(
                     client = ?self.seat.outbox.client_id, user = ?self.gate.identity().user, filter = ?text,
@@ -175,6 +180,9 @@ where
                 self.end_subscription(&text);
             }
         }
-        self.reviewing.is_empty()
+        let done = self.reviewing.is_empty();
+        // Those the gate must find out about first: the bell rings when it has.
+        self.reviewing.append(&mut waiting);
+        done
     }
 }

@@ -17,11 +17,13 @@ use crate::broker::{
     message::Candidate,
     router::PassOn,
 };
-use crate::mqtt::{Ack, Packet, QoS, ReasonCode, Version, codec};
+use crate::mqtt::{Ack, Packet, QoS, ReasonCode, TopicFilter, Version, codec};
 use crate::policy::Standing;
 use crate::session::{Resend, identifier_of};
 
-use super::{Connection, End, Owed, inbound::NOT_STORED, limits::SUBSCRIBE_SIZE, source, writer::TooLarge};
+use super::{
+    Awaiting, Connection, End, Owed, inbound::NOT_STORED, limits::SUBSCRIBE_SIZE, source, writer::TooLarge,
+};
 
 /// Nothing more is encoded while this many bytes wait to be written.
 const HIGH: usize = 64 * 1024;
@@ -34,6 +36,9 @@ const OWED: usize = 1024;
 /// How much longer than its keep alive a client may take nothing while its packets are not read: the system holds
 /// a good deal of what was written.
 const GRACE: Duration = Duration::from_secs(60);
+
+/// Things that the gate is to find out about at a time, if it must ask.
+const FORESEEN: usize = 16;
 
 /// An unfinished packet of more bytes than this counts against the gateway's memory.
 const LARGE: usize = 256 * 1024;
@@ -89,6 +94,8 @@ where
     }
 
     fn turn_once(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        // The bell rings for each answer, so each turn tries anew.
+        self.awaiting = Awaiting::default();
         self.look_around()?;
         if !self.review_some() {
             cx.waker().wake_by_ref();
@@ -220,7 +227,10 @@ where
     /// Whether packets that bring more work must wait: for a subscriber to catch up, for commits, or for the client to
     /// take what it was sent.
     fn is_busy(&self) -> bool {
-        self.pressure.is_some() || self.owed.len() >= OWED || self.writer.output.len() >= HIGH
+        self.pressure.is_some()
+            || self.owed.len() >= OWED
+            || self.writer.output.len() >= HIGH
+            || self.awaiting.packet
     }
 
     /// Whether even packets that are answered in a few bytes must wait.
@@ -245,6 +255,7 @@ where
             };
             match codec::decode(&bytes[used..], Some(self.client.version), limit) {
                 Ok(None) => break,
+                Ok(Some((packet, _))) if heavy && self.must_wait(&packet) => outcome = Ok(Handled::Stopped),
                 Ok(Some((packet, length))) => {
                     used += length;
                     self.received.packets += 1;
@@ -272,7 +283,7 @@ where
 
     /// Whether [`Connection::deliver`] would find something to do.
     fn has_deliverable(&self) -> bool {
-        if self.keeping.is_some() {
+        if self.keeping.is_some() || self.awaiting.delivery {
             return false;
         }
         if self.session.outgoing.must_resend() {
@@ -289,6 +300,12 @@ where
     fn deliver(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         let now = self.now;
         while self.writer.output.len() < HIGH {
+            if let Some(candidate) = self.session.outgoing.next_to_resend()
+                && self.gate.awaits_delivery(candidate)
+            {
+                self.awaiting.delivery = true;
+                return Ok(());
+            }
             if self.resend(now) {
                 continue;
             }
@@ -306,6 +323,11 @@ where
             }
             if candidate.seq != 0 && candidate.qos == QoS::ExactlyOnce && self.must_keep(stored) {
                 continue;
+            }
+            let next = if stored { self.backlog.front() } else { self.ready.front() };
+            if next.is_some_and(|candidate| self.gate.awaits_delivery(candidate)) {
+                self.foresee();
+                return Ok(());
             }
             let next = if stored { self.backlog.pop(&source!(self)) } else { self.ready.pop_front() };
             let Some(candidate) = next else { return Ok(()) };
@@ -329,6 +351,42 @@ where
             }
         }
         Ok(())
+    }
+
+    /// Holds deliveries until the gate knows about the first, and has it find out about those that come next.
+    fn foresee(&mut self) {
+        self.awaiting.delivery = true;
+        for candidate in self.ready.iter().take(FORESEEN) {
+            let _ = self.gate.awaits_delivery(candidate);
+        }
+    }
+
+    /// Whether a packet must wait until the gate knows about it: nothing behind it is handled before. The gate finds out
+    /// about all of it at once.
+    fn must_wait(&mut self, packet: &Packet<'_>) -> bool {
+        if !self.gate.asks() {
+            return false;
+        }
+        let waits = match packet {
+            Packet::Publish(publish) if self.limits.admits_topic(publish.topic) => {
+                let alias = publish.properties.topic_alias();
+                // What is wrong with an alias is found when the packet is handled.
+                match alias.map(|alias| self.aliases.resolve(alias, publish.topic)) {
+                    Some(Ok(topic)) => self.gate.awaits_publish(&topic),
+                    Some(Err(_)) => false,
+                    None => self.gate.awaits_publish(publish.topic),
+                }
+            }
+            Packet::Subscribe(subscribe) => {
+                let filters = subscribe.filters.iter().take(FORESEEN);
+                let filters =
+                    filters.filter_map(|wanted| TopicFilter::parse_subscription(wanted.filter).ok());
+                filters.fold(false, |waits, (_, filter)| self.gate.awaits_subscribe(&filter) | waits)
+            }
+            _ => false,
+        };
+        self.awaiting.packet |= waits;
+        waits
     }
 
     /// Whether the next message, of QoS 2 and for a session that is kept, must wait until something is durable. After a

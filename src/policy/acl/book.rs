@@ -6,12 +6,8 @@ use ahash::AHashMap;
 use glob::Pattern;
 
 use crate::policy::accounts::{Accounts, Subject};
-use crate::policy::command::CommandTopics;
-use crate::policy::decision::{Denial, Operation, Stage};
 
-use crate::policy::explain::operation_of;
-
-use super::{Access, Rights, RuleSet, SubscribeRule};
+use super::{Rights, RuleSet};
 
 /// What the book keeps of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,17 +87,16 @@ impl Book {
         self.accounts.get(user)
     }
 
+    /// Why `user` is a superuser whatever its account says, if it is.
+    pub fn superuser_by_name(&self, user: &str) -> Option<Arc<str>> {
+        let glob = self.superusers.iter().find(|glob| glob.matches(user))?;
+        Some(format!("superuser by acl.superusers {glob}").into())
+    }
+
     /// The rights of a client under this book.
     pub fn rights(&self, user: &str, client_id: &str) -> Rights {
         let account = self.account(user);
-        let superuser = match account {
-            Some(account) if account.superuser => Some("superuser account".into()),
-            _ => self
-                .superusers
-                .iter()
-                .find(|glob| glob.matches(user))
-                .map(|glob| format!("superuser by acl.superusers {glob}").into()),
-        };
+        let superuser = account.filter(|account| account.superuser).map(|_| "superuser account".into());
         let roles = account.map_or(&[][..], |account| &account.roles);
         let shared: Vec<Arc<RuleSet>> = self
             .users
@@ -128,26 +123,5 @@ impl Book {
             && self.users.get(user) == other.users.get(user)
             && self.everyone == other.everyone
             && roles(self) == roles(other)
-    }
-
-    /// The answer to `acl test`: may a client do everything in `access` on `topic`? The yes names the rule, the no
-    /// the operation. For subscribing, `topic` may be a filter.
-    pub fn test(
-        &self,
-        user: &str,
-        client_id: &str,
-        access: Access,
-        topic: &str,
-        how: SubscribeRule,
-        commands: Option<CommandTopics>,
-    ) -> Result<Arc<str>, (Operation, Denial)> {
-        let rights = self.rights(user, client_id);
-        let mut answer = None;
-        for operation in access.operations(topic) {
-            let verdict = rights.on(operation, topic, how, commands);
-            answer = Some(verdict.map_err(|denial| (operation_of(operation), denial))?);
-        }
-        let nothing = || Denial::not_authorized(Stage::Allow, None, "nothing was asked");
-        answer.ok_or_else(|| (Operation::Receive, nothing()))
     }
 }

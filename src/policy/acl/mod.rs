@@ -4,8 +4,10 @@ mod access;
 mod book;
 mod rights;
 mod rule;
+mod sources;
 
 pub use access::Access;
 pub use book::{Account, Book};
 pub use rights::{Rights, SubscribeRule, reserved};
 pub use rule::{Rule, RuleSet};
+pub use sources::{Object, Open, Outcome, Sources, Voiced};

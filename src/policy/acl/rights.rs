@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::mqtt::TopicFilter;
-use crate::policy::command::CommandTopics;
 use crate::policy::decision::{Denial, Stage};
 
 use super::{Access, Rule, RuleSet};
@@ -33,7 +32,7 @@ pub struct Rights {
 impl Rights {
     /// May `access` (one operation) be done on the topic name `topic`? A yes names the rule that decided.
     pub fn on_topic(&self, access: Access, topic: &str) -> Result<Arc<str>, Denial> {
-        self.decide(access, |rule| rule.filter.matches(topic), |rule| rule.filter.matches(topic))
+        self.by_rules(access, |rule| rule.filter.matches(topic), |rule| rule.filter.matches(topic))
     }
 
     /// May `filter` be subscribed to?
@@ -42,38 +41,10 @@ impl Rights {
             SubscribeRule::Covered => rule.filter.covers(filter),
             SubscribeRule::Overlap => rule.filter.overlaps(filter),
         };
-        self.decide(Access::SUBSCRIBE, |rule| rule.filter.covers(filter), allowed)
+        self.by_rules(Access::SUBSCRIBE, |rule| rule.filter.covers(filter), allowed)
     }
 
-    /// May the one operation of `access` be done on `topic`, a name or, for subscribing, a filter? `commands` are those
-    /// that are obeyed.
-    pub fn on(
-        &self,
-        access: Access,
-        topic: &str,
-        how: SubscribeRule,
-        commands: Option<CommandTopics>,
-    ) -> Result<Arc<str>, Denial> {
-        let no = |stage, reason| Err(Denial::not_authorized(stage, None, reason));
-        if access == Access::PUBLISH
-            && let Some((kind, _)) = commands.and_then(|commands| commands.read(topic))
-        {
-            return self.on_topic(access, kind.topic());
-        }
-        match access {
-            Access::PUBLISH if reserved(topic) => no(Stage::Reserved, "only the gateway publishes there"),
-            Access::SUBSCRIBE => match TopicFilter::new(topic) {
-                Ok(filter) => self.on_filter(&filter, how),
-                Err(_) => no(Stage::Allow, "not a valid topic filter"),
-            },
-            Access::RECEIVE if topic.contains(['+', '#']) => {
-                no(Stage::Allow, "a topic filter cannot be received")
-            }
-            _ => self.on_topic(access, topic),
-        }
-    }
-
-    fn decide(
+    fn by_rules(
         &self,
         access: Access,
         denied: impl Fn(&Rule) -> bool,

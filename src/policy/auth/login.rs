@@ -1,7 +1,7 @@
 //! Logging in with a user name and a password.
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant, SystemTime},
 };
@@ -15,14 +15,17 @@ use crate::policy::{
     acl::Book,
     decision::{Denial, Stage},
     metrics::Metrics,
-    policy::Secret,
+    policy::{Secret, number_of},
     throttle::Throttle,
 };
 
 use super::{
+    backend::{Answer, Who},
+    backends::{Backend, Kind},
+    desk::{self, Desk},
     memory::LoginMemory,
     password::{
-        self, StoredPassword,
+        self, SaltReading, StoredPassword,
         once::{self, Usage},
     },
 };
@@ -30,10 +33,76 @@ use super::{
 /// How a password was judged.
 enum Judged {
     Right,
-    /// To be answered after this time.
-    Wrong(Duration),
+    /// To be answered after this time, if it was counted already.
+    Wrong(Option<Duration>),
     /// Nothing was verified: there were too many wrong ones meanwhile.
     Banned,
+}
+
+/// What a backend elsewhere came to.
+enum Asked {
+    Said(Answer),
+    /// There were too many wrong ones meanwhile.
+    Banned,
+}
+
+/// Who wants in, and who is asked.
+pub(in crate::policy) struct Candidate<'a> {
+    /// The backends in order, with the name that each is told.
+    pub route: Vec<(&'a Backend, &'a str)>,
+    pub user: Arc<str>,
+    pub client_id: Arc<str>,
+    pub address: SocketAddr,
+    pub listener: Arc<str>,
+}
+
+/// Who let it in; nobody if it needed no password.
+#[derive(Debug, Default)]
+pub(in crate::policy) struct Admitted {
+    pub backend: Option<Arc<str>>,
+    pub credential: Option<i64>,
+}
+
+/// One backend's part in a login.
+struct Step<'a> {
+    backend: &'a Backend,
+    user: &'a str,
+    stored: Option<Arc<str>>,
+    salt: SaltReading,
+    state: State,
+}
+
+/// How an account stands.
+enum State {
+    /// With the number of its password.
+    Enabled(i64),
+    Disabled,
+    Unknown,
+}
+
+impl<'a> Candidate<'a> {
+    fn steps(&self, book: &Book) -> Vec<Step<'a>> {
+        let step = |(backend, user): (&'a Backend, &'a str)| {
+            let (stored, salt, state) = match &backend.kind {
+                Kind::Sqlite => match book.account(user) {
+                    Some(account) => {
+                        let enabled = account.enabled;
+                        let state =
+                            if enabled { State::Enabled(account.credential) } else { State::Disabled };
+                        (account.hash.clone(), SaltReading::Auto, state)
+                    }
+                    None => (None, SaltReading::Auto, State::Unknown),
+                },
+                Kind::Files(files) => match files.reading().stored(user) {
+                    Some(stored) => (Some(stored.clone()), files.salt(), State::Enabled(number_of(stored))),
+                    None => (None, SaltReading::Auto, State::Unknown),
+                },
+                Kind::Asked(_) => (None, SaltReading::Auto, State::Unknown),
+            };
+            Step { backend, user, stored, salt, state }
+        };
+        self.route.iter().copied().map(step).collect()
+    }
 }
 
 /// Verifies logins, few at a time and never on an async worker.
@@ -79,15 +148,14 @@ impl Login {
         &*self.store
     }
 
-    /// Verifies a login and returns the number of the password it was made with. An unknown user, a wrong
-    /// password and an account without one are answered alike, and as late.
+    /// Verifies a login: the backends are asked in order, and the first that knows the password has admitted it. Elsewhere
+    /// too, an unknown user, a wrong password and an account without one are answered alike, and as late.
     pub async fn verify(
         &self,
         book: &ArcSwap<Book>,
-        user: &str,
+        candidate: Candidate<'_>,
         password: Option<&Secret>,
-        address: IpAddr,
-    ) -> Result<i64, Denial> {
+    ) -> Result<Admitted, Denial> {
         let wrong = || Denial {
             stage: Stage::Login,
             rule: None,
@@ -95,36 +163,103 @@ impl Login {
             code: ReasonCode::BadUserNameOrPassword,
             audit: None,
         };
-        let account = book.load().account(user).cloned();
-        let stored = account.as_ref().and_then(|account| account.hash.clone());
-        let judged = match password {
-            Some(Secret(password)) => self.judge(user, stored, password, address).await,
-            None => Judged::Wrong(self.throttle.failed(user, address, Instant::now())),
+        let (user, address) = (&candidate.user, candidate.address.ip());
+        let Some(password) = password else {
+            let delay = self.throttle.failed(user, address, Instant::now());
+            tokio::time::sleep(delay).await;
+            return Err(wrong());
         };
-        match judged {
-            Judged::Right => {}
-            Judged::Wrong(delay) => {
-                // No hashing slot is held meanwhile.
-                tokio::time::sleep(delay).await;
-                return Err(wrong());
+        // The last stored password decides, if nobody is asked after it; so its outcome is counted at once.
+        let local = |kind: &Kind| !matches!(kind, Kind::Asked(_));
+        let steps = candidate.steps(&book.load());
+        let last = steps.iter().rposition(|step| step.stored.is_some()).or_else(|| {
+            // Nobody has such a user: a stranger must take as long as a friend.
+            steps.iter().position(|step| local(&step.backend.kind))
+        });
+        let mut outcome = None;
+        for (place, step) in steps.iter().enumerate() {
+            let name = || Some(step.backend.name.clone());
+            match &step.backend.kind {
+                Kind::Asked(desk) => match self.ask(desk, &candidate, step.user, password).await {
+                    Asked::Banned => return Err(Denial::banned()),
+                    Asked::Said(Answer::Allow) => {
+                        self.throttle.succeeded(user, address);
+                        return Ok(Admitted { backend: name(), credential: None });
+                    }
+                    Asked::Said(Answer::Deny) => break,
+                    Asked::Said(Answer::Unknown) => {}
+                },
+                _ if step.stored.is_none() && last != Some(place) => {}
+                _ => {
+                    let others = steps[place + 1..].iter();
+                    let decides = others.filter(|step| !local(&step.backend.kind)).count() == 0;
+                    let decides = decides && last == Some(place);
+                    match self.judge(user, step, password, address, decides).await {
+                        Judged::Right => {
+                            return match step.state {
+                                State::Enabled(credential) => {
+                                    Ok(Admitted { backend: name(), credential: Some(credential) })
+                                }
+                                State::Disabled => {
+                                    let why = "the account is disabled";
+                                    Err(Denial::not_authorized(Stage::Login, None, why))
+                                }
+                                State::Unknown => Err(wrong()),
+                            };
+                        }
+                        Judged::Wrong(delay) => outcome = outcome.max(delay),
+                        Judged::Banned => return Err(Denial::banned()),
+                    }
+                }
             }
-            Judged::Banned => return Err(Denial::banned()),
         }
-        match account {
-            Some(account) if account.enabled => Ok(account.credential),
-            Some(_) => Err(Denial::not_authorized(Stage::Login, None, "the account is disabled")),
-            None => Err(wrong()),
-        }
+        // No hashing slot is held meanwhile.
+        let delay = outcome.unwrap_or_else(|| self.throttle.failed(user, address, Instant::now()));
+        tokio::time::sleep(delay).await;
+        Err(wrong())
     }
 
-    async fn judge(&self, user: &str, stored: Option<Arc<str>>, password: &[u8], address: IpAddr) -> Judged {
+    /// Asks a backend elsewhere.
+    async fn ask(&self, desk: &Arc<Desk>, candidate: &Candidate<'_>, user: &str, password: &Secret) -> Asked {
+        let question = desk::login(password);
+        if !desk.answers(&question) {
+            return Asked::Said(Answer::Unknown);
+        }
+        let who = Who {
+            user: user.into(),
+            client_id: candidate.client_id.clone(),
+            address: candidate.address,
+            listener: candidate.listener.clone(),
+        };
+        // An empty password is none: some directories take it for a visit without a name.
+        if password.0.is_empty() {
+            return Asked::Said(Answer::Unknown);
+        }
+        let said = desk.ask(&Arc::new(who), &question).await;
+        // Many guesses may have waited side by side.
+        if self.throttle.is_banned(&candidate.user, candidate.address.ip(), Instant::now()) {
+            return Asked::Banned;
+        }
+        Asked::Said(said.answer)
+    }
+
+    /// Judges the password by what is stored of it. If that `decides`, a wrong one is counted before the next is looked at.
+    async fn judge(
+        &self,
+        name: &str,
+        step: &Step<'_>,
+        password: &Secret,
+        address: IpAddr,
+        decides: bool,
+    ) -> Judged {
+        let (user, password, stored) = (step.user, &password.0[..], step.stored.clone());
         let recalled = || {
             let recalled = stored
                 .as_deref()
                 .is_some_and(|stored| self.memory.recall(user, stored, password, Instant::now()));
             self.metrics.remembered.fetch_add(recalled.into(), Relaxed);
             if recalled {
-                self.throttle.succeeded(user, address);
+                self.throttle.succeeded(name, address);
             }
             recalled
         };
@@ -132,21 +267,21 @@ impl Login {
             return Judged::Right;
         }
         let Ok(permit) = self.hashing.clone().acquire_owned().await else {
-            return Judged::Wrong(Duration::ZERO);
+            return Judged::Wrong(Some(Duration::ZERO));
         };
         // A thousand clients of one user that come back together wait here for the first one's answer.
         if recalled() {
             return Judged::Right;
         }
         // Many guesses may have waited here side by side, all of them begun before the first was found wrong.
-        if self.throttle.is_banned(user, address, Instant::now()) {
+        if self.throttle.is_banned(name, address, Instant::now()) {
             return Judged::Banned;
         }
-        let (user, password) = (user.to_owned(), password.to_vec());
-        let (store, memory, upgrade) = (self.store.clone(), self.memory.clone(), self.upgrade);
+        let (user, password, name) = (user.to_owned(), password.to_vec(), name.to_owned());
+        let (store, memory, salt) = (self.store.clone(), self.memory.clone(), step.salt);
+        let upgrade = self.upgrade && matches!(step.backend.kind, Kind::Sqlite);
         let decoy = self.decoy.load_full();
         let (metrics, throttle) = (self.metrics.clone(), self.throttle.clone());
-        let name = user.clone();
         let verify = move || {
             let began = Instant::now();
             let usable = stored.as_deref().map(|stored| once::usage(stored, SystemTime::now()));
@@ -155,7 +290,7 @@ impl Login {
                 metrics.passwords.add(began.elapsed());
                 return (false, Some(decoy));
             };
-            let parsed = match StoredPassword::parse(form) {
+            let parsed = match StoredPassword::parse_reading(form, salt) {
                 Ok(parsed) => parsed,
                 Err(error) => {
                     tracing::error!(?user, %error, "the stored password is not usable: nobody can log in with it; set a new one with `latchgate user password`");
@@ -189,12 +324,12 @@ impl Login {
                 throttle.succeeded(&name, address);
                 Judged::Right
             } else {
-                Judged::Wrong(throttle.failed(&name, address, Instant::now()))
+                Judged::Wrong(decides.then(|| throttle.failed(&name, address, Instant::now())))
             };
             drop(permit);
             (judged, decoy)
         };
-        let failed = (Judged::Wrong(Duration::ZERO), None);
+        let failed = (Judged::Wrong(Some(Duration::ZERO)), None);
         let (judged, decoy) = tokio::task::spawn_blocking(judge).await.unwrap_or(failed);
         if let Some(decoy) = decoy {
             self.decoy.store(Arc::new(decoy));

@@ -8,7 +8,7 @@ use super::*;
 use crate::broker::Message;
 use crate::policy::Identity;
 
-const INSERT: &str = "INSERT INTO message VALUES (?1, ?2, x'', x'', 1, 1, NULL, 'c', 'u', 'l', NULL)";
+const INSERT: &str = "INSERT INTO message VALUES (?1, ?2, x'', x'', 1, 1, NULL, 'c', 'u', 'l', NULL, NULL)";
 
 /// Makes the file, edits it, and opens it again.
 fn edited(edit: impl FnOnce(&Connection)) -> (tempfile::TempDir, StateDb, Saved) {
@@ -25,6 +25,7 @@ fn identity() -> Identity {
         user: "u".into(),
         address: ([0, 0, 0, 0], 0).into(),
         listener: "l".into(),
+        backend: None,
         credential: None,
         certificate: None,
     }

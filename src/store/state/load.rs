@@ -104,7 +104,7 @@ impl Loading {
         // Devices publish again and again: most authors are the same.
         let mut authors: AHashMap<(Arc<str>, Arc<str>), Arc<Identity>> = AHashMap::default();
         let sql =
-            "SELECT id, topic, payload, properties, qos, retain, expires, client, user, listener, credential
+            "SELECT id, topic, payload, properties, qos, retain, expires, client, user, listener, credential, backend
             FROM message ORDER BY id";
         self.each(transaction, sql, |this, row| {
             let row_id: u64 = row.get(0)?;
@@ -154,22 +154,22 @@ impl Loading {
     }
 
     fn sessions(&mut self, transaction: &Transaction) -> rusqlite::Result<()> {
-        let sql = "SELECT client, user, listener, credential, id, expiry, gone,
+        let sql = "SELECT client, user, listener, credential, backend, id, expiry, gone,
             will_topic, will_payload, will_properties, will_qos, will_retain, will_expiry, will_delay, sent, inflight
             FROM session";
         let now = now();
         self.each(transaction, sql, |this, row| {
             let owner = Arc::new(identity(row, 0)?);
-            let id: SessionId = row.get(4)?;
+            let id: SessionId = row.get(5)?;
             if !is_number(id) {
                 return Ok(None);
             }
             let session = SessionRow {
                 owner,
-                expiry: row.get(5)?,
-                gone: row.get(6)?,
-                sent: row.get(14)?,
-                inflight: row.get(15)?,
+                expiry: row.get(6)?,
+                gone: row.get(7)?,
+                sent: row.get(15)?,
+                inflight: row.get(16)?,
                 will: will(row)?,
             };
             let since =
@@ -274,7 +274,7 @@ fn text(row: &Row, column: usize) -> rusqlite::Result<Arc<str>> {
     Ok(row.get::<_, String>(column)?.into())
 }
 
-/// Client identifier, user, listener and credential, from `first` on. The address is not kept.
+/// Client identifier, user, listener, credential and backend, from `first` on. The address is not kept.
 fn identity(row: &Row, first: usize) -> rusqlite::Result<Identity> {
     Ok(Identity {
         client_id: text(row, first)?,
@@ -282,21 +282,22 @@ fn identity(row: &Row, first: usize) -> rusqlite::Result<Identity> {
         address: SocketAddr::from(([0, 0, 0, 0], 0)),
         listener: text(row, first + 2)?,
         credential: row.get(first + 3)?,
+        backend: row.get::<_, Option<String>>(first + 4)?.map(Arc::from),
         certificate: None,
     })
 }
 
 fn will(row: &Row) -> rusqlite::Result<Option<Will>> {
-    let Some(topic) = row.get::<_, Option<String>>(7)? else { return Ok(None) };
-    let Some(qos) = QoS::from_bits(row.get(10)?).filter(|_| is_topic(&topic)) else { return Ok(None) };
+    let Some(topic) = row.get::<_, Option<String>>(8)? else { return Ok(None) };
+    let Some(qos) = QoS::from_bits(row.get(11)?).filter(|_| is_topic(&topic)) else { return Ok(None) };
     Ok(Some(Will {
         topic: topic.into(),
-        payload: row.get::<_, Vec<u8>>(8)?.into(),
-        properties: row.get::<_, Vec<u8>>(9)?.into(),
+        payload: row.get::<_, Vec<u8>>(9)?.into(),
+        properties: row.get::<_, Vec<u8>>(10)?.into(),
         qos,
-        retain: row.get(11)?,
-        expiry: row.get(12)?,
-        delay: row.get(13)?,
+        retain: row.get(12)?,
+        expiry: row.get(13)?,
+        delay: row.get(14)?,
     }))
 }
 

@@ -71,4 +71,11 @@ ALTER TABLE delivery     ADD COLUMN stored   INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE session      ADD COLUMN sent     INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE session      ADD COLUMN inflight INTEGER NOT NULL DEFAULT 0;
 ",
+    // The backend that knew the password. Until then there was one.
+    "
+ALTER TABLE message ADD COLUMN backend TEXT;
+ALTER TABLE session ADD COLUMN backend TEXT;
+UPDATE message SET backend = 'sqlite' WHERE credential IS NOT NULL;
+UPDATE session SET backend = 'sqlite' WHERE credential IS NOT NULL;
+",
 ];

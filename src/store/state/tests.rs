@@ -53,6 +53,7 @@ fn identity(client: &str) -> Identity {
         user: "u".into(),
         address: ([0, 0, 0, 0], 0).into(),
         listener: "l".into(),
+        backend: Some("sqlite".into()),
         credential: Some(3),
         certificate: None,
     }

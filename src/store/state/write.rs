@@ -61,8 +61,8 @@ fn write_message(transaction: &Transaction, id: u64, message: &Message) -> rusql
     transaction
         .prepare_cached(
             "INSERT OR REPLACE INTO message
-                (id, topic, payload, properties, qos, retain, expires, client, user, listener, credential)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                (id, topic, payload, properties, qos, retain, expires, client, user, listener, credential, backend)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             id,
@@ -76,6 +76,7 @@ fn write_message(transaction: &Transaction, id: u64, message: &Message) -> rusql
             &*author.user,
             &*author.listener,
             author.credential,
+            author.backend.as_deref(),
         ])?;
     Ok(())
 }
@@ -86,9 +87,9 @@ fn write_session(transaction: &Transaction, id: SessionId, row: &SessionRow) -> 
     transaction
         .prepare_cached(
             "INSERT OR REPLACE INTO session
-                (id, client, user, listener, credential, expiry, gone,
+                (id, client, user, listener, credential, backend, expiry, gone,
                  will_topic, will_payload, will_properties, will_qos, will_retain, will_expiry, will_delay, sent, inflight)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         )?
         .execute(params![
             id,
@@ -96,6 +97,7 @@ fn write_session(transaction: &Transaction, id: SessionId, row: &SessionRow) -> 
             &*owner.user,
             &*owner.listener,
             owner.credential,
+            owner.backend.as_deref(),
             expiry,
             gone,
             will.map(|will| &*will.topic),

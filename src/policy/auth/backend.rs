@@ -1,0 +1,107 @@
+//! What is asked of a backend elsewhere, and what it may answer.
+
+use std::{fmt, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+
+use crate::policy::{acl::Access, policy::Secret};
+
+/// What a backend says to a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// Yes; nobody else is asked.
+    Allow,
+    /// No; nobody else is asked.
+    Deny,
+    /// It does not know: the next one is asked.
+    Unknown,
+}
+
+/// Whom a question is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Who {
+    /// User name, as this backend is told it.
+    pub user: Arc<str>,
+    /// Client identifier.
+    pub client_id: Arc<str>,
+    /// Where it comes from; unspecified if it is not connected.
+    pub address: SocketAddr,
+    /// The listener it came in by; empty if it is not connected.
+    pub listener: Arc<str>,
+}
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// May it log in with this password?
+    Login(Arc<Secret>),
+    /// Is it a superuser?
+    Superuser,
+    /// May it do this (one operation) on the topic, or, to subscribe, the filter?
+    May(Access, Arc<str>),
+}
+
+/// What a backend answered.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The answer.
+    pub answer: Answer,
+    /// Why, in words for the operator. Holds no password and no token.
+    pub why: Arc<str>,
+    /// The longest time it may be remembered; `None`: as configured.
+    pub lifetime: Option<Duration>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What happened, in words for the operator.
+    pub what: String,
+    /// Whether it may go better if it is tried again at once.
+    pub again: bool,
+}
+
+/// A question on its way.
+pub type Asking<'a> = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send + 'a>>;
+
+/// A backend that is asked over a network, or that takes its time.
+pub trait Remote: Send + Sync + 'static {
+    /// Whether it can answer such a question at all.
+    fn answers(&self, question: &Question) -> bool;
+
+    /// Whether its answers depend on where the client comes from.
+    fn minds_address(&self) -> bool {
+        false
+    }
+
+    /// Asks. Cancelled when the deadline is over.
+    fn ask<'a>(&'a self, who: &'a Who, question: &'a Question) -> Asking<'a>;
+}
+
+impl Reply {
+    /// An answer that is remembered as configured.
+    pub fn new(answer: Answer, why: impl Into<Arc<str>>) -> Self {
+        Reply { answer, why: why.into(), lifetime: None }
+    }
+}
+
+impl Failure {
+    /// Something that may go better next time.
+    pub fn passing(what: impl fmt::Display) -> Self {
+        Failure { what: what.to_string(), again: true }
+    }
+
+    /// Something that an operator must mend.
+    pub fn lasting(what: impl fmt::Display) -> Self {
+        Failure { what: what.to_string(), again: false }
+    }
+}
+
+impl Answer {
+    /// The word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Answer::Allow => "allow",
+            Answer::Deny => "deny",
+            Answer::Unknown => "not known",
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! A desk stands before each backend that is asked over a network: it remembers answers, has the same question asked
+//! once however many want to know, bounds how long and how often is asked, and says what counts when nothing is
+//! answered.
+//!
+//! Whoever waits, waits for itself alone. Every question ends within its deadline.
+
+mod breaker;
+mod cache;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use ahash::AHashMap;
+use hmac::{Hmac, KeyInit, Mac};
+use parking_lot::Mutex;
+use sha2::Sha256;
+use tokio::sync::{Semaphore, watch};
+
+use super::backend::{Answer, Failure, Question, Remote, Reply, Who};
+use crate::policy::policy::Secret;
+
+use breaker::Breaker;
+use cache::Cache;
+
+/// What a question is known by: a hash under a key of this process. Nothing can be read from it.
+pub type Tag = [u8; 32];
+
+/// What counts when a backend does not answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnError {
+    /// No.
+    #[default]
+    Deny,
+    /// The next backend is asked.
+    Next,
+    /// What it answered last, if that is not too old; else no.
+    Stale,
+}
+
+/// How a backend is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeskSettings {
+    /// All tries together take no longer.
+    pub deadline: Duration,
+    /// Tries after the first.
+    pub retries: u32,
+    /// What counts when it does not answer.
+    pub on_error: OnError,
+    /// How long after its time an answer still counts for [`OnError::Stale`].
+    pub stale: Duration,
+    /// How long a yes is remembered.
+    pub allow: Duration,
+    /// How long anything else is remembered.
+    pub deny: Duration,
+    /// By how much these times differ at random, so that answers do not end all at once.
+    pub jitter: Duration,
+    /// Questions asked at a time; the others wait.
+    pub at_a_time: usize,
+}
+
+impl Default for DeskSettings {
+    fn default() -> Self {
+        DeskSettings {
+            deadline: Duration::from_secs(5),
+            retries: 1,
+            on_error: OnError::Deny,
+            stale: Duration::from_secs(3600),
+            allow: Duration::from_secs(30),
+            deny: Duration::from_secs(5),
+            jitter: Duration::from_secs(3),
+            at_a_time: 16,
+        }
+    }
+}
+
+/// How long it counts that a backend did not answer.
+const NO_ANSWER: Duration = Duration::from_millis(500);
+/// How often it is said that a backend does not answer.
+const COMPLAINT: Duration = Duration::from_secs(5);
+/// The wait before the first retry; each further one is twice as long.
+const BACK_OFF: Duration = Duration::from_millis(50);
+
+/// What was said, and how it came about.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// The answer that counts.
+    pub answer: Answer,
+    /// Why, in words for the operator.
+    pub why: Arc<str>,
+    /// When the backend said it.
+    pub at: Instant,
+    /// How long it counts.
+    pub until: Instant,
+    /// Whether it was remembered.
+    pub remembered: bool,
+    /// Whether the backend itself did not answer.
+    pub failed: bool,
+}
+
+impl Said {
+    /// When it was said, and whether it was remembered, in words.
+    pub fn in_words(&self, now: Instant) -> String {
+        let age = now.saturating_duration_since(self.at).as_secs_f64();
+        let how = if self.remembered { "from memory" } else { "asked" };
+        format!("{how}, {age:.1} s ago")
+    }
+}
+
+/// Totals since the start.
+#[derive(Debug, Default)]
+pub struct DeskCounts {
+    /// Questions put to the backend, retries included.
+    pub asked: AtomicU64,
+    /// Questions answered from memory.
+    pub remembered: AtomicU64,
+    /// Questions it did not answer.
+    pub failed: AtomicU64,
+}
+
+/// The desk of one backend.
+pub struct Desk {
+    name: Arc<str>,
+    remote: Box<dyn Remote>,
+    settings: DeskSettings,
+    key: [u8; 32],
+    cache: Mutex<Cache>,
+    flights: Mutex<AHashMap<Tag, watch::Receiver<Option<Said>>>>,
+    breaker: Breaker,
+    slots: Semaphore,
+    /// When it was last said that the backend does not answer.
+    complained: Mutex<Option<Instant>>,
+    /// What was counted.
+    pub counts: DeskCounts,
+}
+
+impl std::fmt::Debug for Desk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Desk").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Desk {
+    /// The desk of the backend called `name`.
+    ///
+    /// # Errors
+    /// The operating system gave no random bytes.
+    pub fn new(
+        name: &str,
+        remote: Box<dyn Remote>,
+        settings: DeskSettings,
+    ) -> Result<Self, getrandom::Error> {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key)?;
+        Ok(Desk {
+            name: name.into(),
+            remote,
+            key,
+            cache: Mutex::default(),
+            flights: Mutex::default(),
+            breaker: Breaker::default(),
+            slots: Semaphore::new(settings.at_a_time.max(1)),
+            complained: Mutex::default(),
+            counts: DeskCounts::default(),
+            settings,
+        })
+    }
+
+    /// The backend's name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Whether the backend can answer such a question at all.
+    pub fn answers(&self, question: &Question) -> bool {
+        self.remote.answers(question)
+    }
+
+    /// What the question is known by. Fields are length-prefixed, so that no two questions share it.
+    pub fn tag(&self, who: &Who, question: &Question) -> Tag {
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes keys of every length (RFC 2104)");
+        let mut field = |bytes: &[u8]| {
+            mac.update(&(bytes.len() as u64).to_be_bytes());
+            mac.update(bytes);
+        };
+        field(who.user.as_bytes());
+        field(who.client_id.as_bytes());
+        if self.remote.minds_address() {
+            field(who.address.ip().to_string().as_bytes());
+            field(who.listener.as_bytes());
+        }
+        match question {
+            Question::Login(password) => {
+                field(b"login");
+                field(&password.0);
+            }
+            Question::Superuser => field(b"superuser"),
+            Question::May(access, topic) => {
+                field(b"may");
+                field(&[access.bits()]);
+                field(topic.as_bytes());
+            }
+        }
+        mac.finalize().into_bytes().into()
+    }
+
+    /// Asks, unless the answer is remembered or on its way to somebody else. Ends within the deadline.
+    pub async fn ask(self: &Arc<Self>, who: &Arc<Who>, question: &Question) -> Said {
+        let tag = self.tag(who, question);
+        if let Some(said) = self.cache.lock().fresh(&tag, Instant::now()) {
+            self.counts.remembered.fetch_add(1, Relaxed);
+            return said;
+        }
+        let mut flight = self.join(tag, who, question);
+        let landed = flight.wait_for(Option::is_some).await.ok().and_then(|said| said.clone());
+        // The task cannot end without an answer but by the end of the runtime.
+        landed.unwrap_or_else(|| {
+            self.flights.lock().remove(&tag);
+            self.without("the question was given up".into(), None, Instant::now())
+        })
+    }
+
+    /// The flight of a question: the one that is on its way, or a new one. It goes on whoever stops waiting.
+    fn join(
+        self: &Arc<Self>,
+        tag: Tag,
+        who: &Arc<Who>,
+        question: &Question,
+    ) -> watch::Receiver<Option<Said>> {
+        let mut flights = self.flights.lock();
+        if let Some(flight) = flights.get(&tag) {
+            return flight.clone();
+        }
+        let (land, flight) = watch::channel(None);
+        flights.insert(tag, flight.clone());
+        let (desk, who, question) = (self.clone(), who.clone(), question.clone());
+        tokio::spawn(async move {
+            let said = desk.find_out(tag, &who, &question).await;
+            desk.flights.lock().remove(&tag);
+            let _ = land.send(Some(said));
+        });
+        flight
+    }
+
+    async fn find_out(&self, tag: Tag, who: &Who, question: &Question) -> Said {
+        let outcome = tokio::time::timeout(self.settings.deadline, self.try_and_retry(who, question)).await;
+        let now = Instant::now();
+        let outcome = outcome.unwrap_or_else(|_| {
+            self.breaker.failed(now);
+            let waited = self.settings.deadline;
+            Err(Failure::passing(format_args!("no answer within {} ms", waited.as_millis())))
+        });
+        match outcome {
+            Ok(reply) => self.note(tag, reply, now),
+            Err(failure) => {
+                self.counts.failed.fetch_add(1, Relaxed);
+                self.complain(who, &failure, now);
+                let last = self.cache.lock().stale(&tag, now, self.settings.stale);
+                self.without(failure.what, last, now)
+            }
+        }
+    }
+
+    async fn try_and_retry(&self, who: &Who, question: &Question) -> Result<Reply, Failure> {
+        let closed = |_| Failure::passing("the gateway is stopping");
+        let _slot = self.slots.acquire().await.map_err(closed)?;
+        let (mut tries, mut wait) = (0, BACK_OFF);
+        loop {
+            if !self.breaker.may_try(Instant::now()) {
+                return Err(Failure::passing("it failed too often just now: asked again in a moment"));
+            }
+            self.counts.asked.fetch_add(1, Relaxed);
+            match self.remote.ask(who, question).await {
+                Ok(reply) => {
+                    self.breaker.succeeded();
+                    return Ok(reply);
+                }
+                Err(failure) => {
+                    self.breaker.failed(Instant::now());
+                    if !failure.again || tries >= self.settings.retries {
+                        return Err(failure);
+                    }
+                }
+            }
+            tries += 1;
+            tokio::time::sleep(wait).await;
+            wait *= 2;
+        }
+    }
+
+    /// Says that there was no answer, now and then.
+    fn complain(&self, who: &Who, failure: &Failure, now: Instant) {
+        let mut last = self.complained.lock();
+        if last.is_none_or(|last| now >= last + COMPLAINT) {
+            *last = Some(now);
+            let counts = match self.settings.on_error {
+                OnError::Deny => "it counts as a no",
+                OnError::Next => "the next backend is asked",
+                OnError::Stale => "its last answer counts, if there is one",
+            };
+            tracing::warn!(backend = &*self.name, user = ?who.user, "no answer ({}): {counts}", failure.what);
+        }
+    }
+
+    /// Remembers what the backend answered.
+    fn note(&self, tag: Tag, reply: Reply, now: Instant) -> Said {
+        let Reply { answer, why, lifetime } = reply;
+        let time = if answer == Answer::Allow { self.settings.allow } else { self.settings.deny };
+        let time = if time.is_zero() { time } else { jittered(time, self.settings.jitter) };
+        let time = lifetime.map_or(time, |most| time.min(most));
+        let said = Said { answer, why, at: now, until: now + time, remembered: false, failed: false };
+        if !time.is_zero() {
+            let stale = self.settings.on_error == OnError::Stale;
+            let keep = if stale { self.settings.stale } else { Duration::ZERO };
+            self.cache.lock().insert(tag, Said { remembered: true, ..said.clone() }, keep);
+        }
+        said
+    }
+
+    /// What counts without an answer; `last` is what was answered before.
+    fn without(&self, what: String, last: Option<Said>, now: Instant) -> Said {
+        let until = now + NO_ANSWER;
+        let (answer, why): (_, Arc<str>) = match (self.settings.on_error, last) {
+            (OnError::Stale, Some(last)) => {
+                let age = now.duration_since(last.at).as_secs();
+                (last.answer, format!("{}; as {age} s ago, for now: {what}", last.why).into())
+            }
+            (OnError::Next, _) => (Answer::Unknown, what.into()),
+            (OnError::Deny | OnError::Stale, _) => (Answer::Deny, what.into()),
+        };
+        Said { answer, why, at: now, until, remembered: false, failed: true }
+    }
+}
+
+/// `time`, more or less by up to `jitter` and never less than half of it.
+fn jittered(time: Duration, jitter: Duration) -> Duration {
+    let mut random = [0; 4];
+    // Without random bytes the times are all alike, which harms nobody.
+    let _ = getrandom::fill(&mut random);
+    let share = f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX);
+    let least = time.saturating_sub(jitter).max(time / 2);
+    least + (time + jitter - least).mul_f64(share)
+}
+
+/// A password as it is put to a desk.
+pub fn login(password: &Secret) -> Question {
+    Question::Login(Arc::new(Secret(password.0.clone())))
+}

@@ -1,0 +1,119 @@
+//! The order in which backends are asked, and whose answer counts.
+
+use super::{HASH, acl, login, may_publish, passwd, with_files, write};
+use crate::support::{Connect, Subject, subject::free_port};
+
+const BOTH: &str = "[auth]\nbackends = [\"sqlite\", \"files\"]\n";
+
+fn both(more: &str) -> Subject {
+    let settings = Subject::with().section(&format!("{BOTH}{more}"));
+    let subject = with_files(
+        settings,
+        &passwd(&["ann", "bob"]),
+        "user ann\ntopic by/files\nuser carl\ntopic by/files\n",
+        "",
+    );
+    subject.command(&["user", "add", "carl", "--hash", HASH]).exits(0);
+    acl(&subject, "allow * all by/sqlite");
+    subject
+}
+
+#[test]
+fn the_backend_that_knows_the_password_answers_for_the_rights() {
+    let subject = both("");
+    let mut ann = subject.accept(&login("ann"));
+    assert!(may_publish(&mut ann, "by/files") && !may_publish(&mut ann, "by/sqlite"));
+    let mut carl = subject.accept(&login("carl"));
+    assert!(may_publish(&mut carl, "by/sqlite") && !may_publish(&mut carl, "by/files"));
+    // Who needed no login may be known to any of them.
+    let mut guest = subject.v5("guest");
+    assert!(may_publish(&mut guest, "by/sqlite") && !may_publish(&mut guest, "by/files"));
+    for (user, password) in [("ann", "wrong"), ("nobody", "password"), ("carl", ""), ("bob", "Password")] {
+        assert_eq!(subject.refuse(&Connect::v5("x").login(user, password)).code, 0x86, "{user}");
+    }
+}
+
+#[test]
+fn all_backends_answer_in_order_if_told_so_and_a_denying_rule_ends_it() {
+    let subject = both("acl = \"all\"\n");
+    acl(&subject, "deny * write by/files/secret");
+    write(&subject, "acl", "user ann\ntopic by/files/#\n");
+    let mut ann = subject.accept(&login("ann"));
+    assert!(may_publish(&mut ann, "by/files/x") && may_publish(&mut ann, "by/sqlite"));
+    assert!(!may_publish(&mut ann, "by/files/secret"));
+    assert!(!may_publish(&mut ann, "by/nobody"));
+}
+
+#[test]
+fn an_account_that_is_disabled_is_not_saved_by_the_next_backend() {
+    let subject = both("");
+    subject.command(&["user", "add", "ann", "--hash", HASH]).exits(0);
+    subject.command(&["user", "disable", "ann"]).exits(0);
+    let connack = subject.refuse(&login("ann"));
+    assert!(matches!(connack.code, 0x86 | 0x87), "{connack:?}");
+}
+
+#[test]
+fn a_listener_asks_backends_of_its_own() {
+    let human = free_port();
+    let listener =
+        format!("[[listener]]\nname = \"human\"\naddress = \"127.0.0.1:{human}\"\nbackends = [\"files\"]\n");
+    let subject =
+        with_files(Subject::with().section(&listener), &passwd(&["human"]), "user human\ntopic #\n", "");
+    subject.command(&["user", "add", "machine", "--hash", HASH]).exits(0);
+    subject.accept(&login("machine")).ping();
+    assert_eq!(subject.refuse(&login("human")).code, 0x86);
+    let (mut client, connack) = crate::support::Client::connect(human, &login("human"));
+    assert_eq!(connack.code, 0);
+    assert!(may_publish(&mut client, "anything"));
+    let (_, connack) = crate::support::Client::connect(human, &login("machine"));
+    assert_eq!(connack.code, 0x86);
+    // Here nobody is without a name.
+    let (_, connack) = crate::support::Client::connect(human, &Connect::v5("x"));
+    assert_ne!(connack.code, 0);
+}
+
+#[test]
+fn a_prefix_of_the_name_leads_to_one_backend() {
+    let settings = Subject::with().section(BOTH);
+    let subject = with_files(
+        settings,
+        &passwd(&["ann", "f_bob"]),
+        "user ann\ntopic by/files\n",
+        "prefix = \"f\"\nstrip_prefix = true\n",
+    );
+    subject.command(&["user", "add", "f_ann", "--hash", HASH]).exits(0);
+    subject.command(&["user", "password", "f_ann", "--password-stdin"]).code.to_string();
+    let mut ann = subject.accept(&login("f_ann"));
+    assert!(may_publish(&mut ann, "by/files"), "as ann of the files");
+    assert_eq!(subject.refuse(&login("f_bob")).code, 0x86, "bob is not in the files");
+    subject.accept(&login("ann")).ping();
+}
+
+#[test]
+fn the_superusers_of_sqlite_can_be_switched_off() {
+    let subject = Subject::with().section("[auth.sqlite]\nsuperusers = false\n").without_rules().prepare();
+    subject.command(&["user", "add", "root", "--hash", HASH, "--superuser"]).exits(0);
+    assert!(!may_publish(&mut subject.accept(&login("root")), "anything"));
+    let subject = Subject::with().without_rules().prepare();
+    subject.command(&["user", "add", "root", "--hash", HASH, "--superuser"]).exits(0);
+    assert!(may_publish(&mut subject.accept(&login("root")), "anything"));
+}
+
+#[test]
+fn explain_and_acl_test_show_what_each_backend_says() {
+    let subject = both("acl = \"all\"\n");
+    let answer = subject.command(&["acl", "test", "ann", "write", "by/files"]).exits(0);
+    assert!(answer.out.starts_with("allow: acl:2: topic by/files"), "{answer:?}");
+    assert!(answer.out.contains("sqlite      not known"), "{answer:?}");
+    subject.port();
+    let answer = subject.command(&["explain", "ann", "write", "by/files"]).exits(0);
+    assert!(answer.out.contains("backend    sqlite     not known"), "{answer:?}");
+    assert!(answer.out.contains("backend    files      allow: acl:2: topic by/files"), "{answer:?}");
+    let _ann = subject.accept(&login("ann"));
+    let answer = subject.command(&["explain", "--client", "ann", "write", "by/nobody", "--json"]).exits(3);
+    let json: serde_json::Value = serde_json::from_str(&answer.out).expect("JSON");
+    let said: Vec<_> = json["answers"][0]["backends"].as_array().expect("a list").iter().collect();
+    assert_eq!((&said[0]["backend"], &said[0]["says"]), (&"sqlite".into(), &"not known".into()), "{json}");
+    assert_eq!((&said[1]["backend"], &said[1]["says"]), (&"files".into(), &"not known".into()), "{json}");
+}

@@ -1,0 +1,69 @@
+//! The backend `files` while the gateway runs.
+
+use super::{PASSWORD, login, may_publish, passwd, with_files, within_a_second, write};
+use crate::support::{Connect, Subject, eventually, packet::VERSIONS};
+
+fn only(passwd: &str, acl: &str) -> Subject {
+    with_files(Subject::with().section("[auth]\nbackends = [\"files\"]\n"), passwd, acl, "")
+}
+
+#[test]
+fn a_user_of_the_password_file_logs_in_and_nobody_else() {
+    let subject = only(&passwd(&["ann", "with space"]), "");
+    for version in VERSIONS {
+        subject.accept(&Connect::new(version, "c").login("with space", PASSWORD)).ping();
+        for (user, password) in [("ann", "wrong"), ("ann", ""), ("bob", PASSWORD), ("ann:", PASSWORD)] {
+            subject.refuse(&Connect::new(version, "x").login(user, password));
+        }
+    }
+}
+
+#[test]
+fn a_change_of_either_file_is_obeyed_by_live_sessions_within_a_second() {
+    let subject = only(&passwd(&["ann", "bob"]), "user ann\ntopic a/#\n");
+    let (mut ann, mut bob) = (subject.accept(&login("ann")), subject.accept(&login("bob")));
+    ann.subscribe("a/#", 0);
+    assert!(may_publish(&mut ann, "a/x") && !may_publish(&mut ann, "b/x"));
+    write(&subject, "acl", "user ann\ntopic b/#\n");
+    within_a_second("ann may publish there", || may_publish(&mut ann, "b/x"));
+    assert!(!may_publish(&mut ann, "a/x"), "a rule that is gone is gone");
+    write(&subject, "passwd", &passwd(&["ann", "carl"]));
+    within_a_second("carl is there", || {
+        crate::support::Client::connect(subject.port(), &login("carl")).1.code == 0
+    });
+    bob.expect_disconnect(0x87);
+    ann.ping();
+}
+
+#[test]
+fn a_line_that_cannot_be_understood_changes_nothing_and_names_itself_once() {
+    let subject = only(&passwd(&["ann"]), "user ann\ntopic a\n");
+    let mut ann = subject.accept(&login("ann"));
+    write(&subject, "acl", "user ann\ntopic b\n\ntopic execute c\n");
+    eventually("the line is named", || subject.log().contains("acl:4: access is read").then_some(()));
+    assert!(may_publish(&mut ann, "a") && !may_publish(&mut ann, "b"));
+    write(&subject, "acl", "user ann\ntopic b\n");
+    within_a_second("the mended file counts", || may_publish(&mut ann, "b"));
+    assert_eq!(subject.log().matches("acl:4:").count(), 1, "{}", subject.log());
+}
+
+#[test]
+fn at_the_start_such_a_line_is_an_error_at_its_key() {
+    let subject = only("ann\n", "");
+    let answer = subject.command(&["run"]).exits(2);
+    let place = "passwd in line 1: there is no colon";
+    assert!(answer.err.contains("auth.files.password_file") && answer.err.contains(place), "{answer:?}");
+    let answer = subject.command(&["check"]).exits(2);
+    assert!(answer.err.contains(place), "{answer:?}");
+}
+
+#[test]
+fn a_password_that_was_changed_ends_the_session_it_was_used_for() {
+    let subject = only(&passwd(&["ann"]), "");
+    let mut ann = subject.accept(&login("ann"));
+    let answer = subject.command_with_input(&["hash"], "another\n").exits(0);
+    write(&subject, "passwd", &format!("ann:{}", answer.out));
+    ann.expect_disconnect(0x87);
+    subject.refuse(&login("ann"));
+    subject.accept(&Connect::v5("ann").login("ann", "another")).ping();
+}
