@@ -7,6 +7,7 @@
 mod support;
 
 mod bounds;
+mod chance;
 mod compare;
 mod damaged;
 mod exchange;

@@ -90,6 +90,25 @@ impl Shared {
             // It begins to watch the clock.
             self.wake.notify_one();
         }
+        #[cfg(debug_assertions)]
+        if fail::is_here("halfway") {
+            self.die_halfway(gathered);
+        }
+    }
+
+    /// Has what is recorded written, if it may be, and dies.
+    #[cfg(debug_assertions)]
+    fn die_halfway(&self, mut gathered: parking_lot::MutexGuard<'_, Gathered>) {
+        gathered.wanted = true;
+        self.wake.notify_one();
+        let target = gathered.image.recorded;
+        drop(gathered);
+        // Whatever belongs together is not written meanwhile: whoever records it waits here.
+        let patience = Instant::now() + Duration::from_millis(200);
+        while self.progress.borrow().durable < target && Instant::now() < patience {
+            std::thread::yield_now();
+        }
+        std::process::abort();
     }
 
     /// Has everything recorded so far written; the count to wait for, `None` if it is durable already.
@@ -244,6 +263,7 @@ impl Writer {
             self.told = None;
             tracing::info!("the state database can be written again");
         }
+        fail::point("before-answer");
         self.shared.progress.send_modify(|progress| progress.durable = progress.durable.max(target));
     }
 
