@@ -229,7 +229,7 @@ fn restore_deliveries(
         let extra =
             (group.is_some() || !identifiers.is_empty()).then(|| Arc::new(Extra { identifiers, group }));
         let size = message.size_u32();
-        let candidate = Candidate { message, qos, retain, stored, seq, packet_id: 0, size, extra };
+        let candidate = Candidate { message, qos, retain, stored, seq, packet_id, size, extra };
         let to = if stored { sent.stored } else { sent.queued };
         if seq > to || window.len() >= LARGEST {
             queue.push_back(candidate);

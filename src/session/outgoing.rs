@@ -154,10 +154,15 @@ impl<M> Outgoing<M> {
         self.crowded |= self.last - self.lowest >= u64::from(u16::MAX);
         let mut id = identifier_of(number);
         // There is a free one: the window never holds all.
-        while self.crowded && self.window.iter().any(|slot| slot.id == id) {
+        while self.crowded && self.uses(id) {
             id = id.checked_add(1).unwrap_or(1);
         }
         id
+    }
+
+    /// Whether an identifier is in use.
+    pub fn uses(&self, id: u16) -> bool {
+        self.window.iter().any(|slot| slot.id == id)
     }
 
     /// Fills the window of a session that was kept over a restart: identifiers in the order of their messages, which are

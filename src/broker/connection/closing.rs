@@ -82,9 +82,6 @@ where
         // The will, and that the client is gone, are one thing; so are the end of a session and what others get of it.
         let broker = self.broker.clone();
         let _together = broker.router.journal.together();
-        // An identifier that was promised to a message but not used means nothing on the next connection.
-        let next = self.backlog.front_mut().into_iter().chain(&mut self.ready);
-        next.for_each(|candidate| candidate.packet_id = 0);
         self.seat.outbox.put_back(&mut self.ready);
         *self.seat.backlog.lock() = std::mem::take(&mut self.backlog);
         let ends = self.session.expiry == 0;

@@ -98,10 +98,7 @@ where
             true => {
                 let search =
                     Search { text: text.clone(), subscription: subscription.clone(), owed: Owed::Everything };
-                let owed = self.backlog.push(search, &source!(self));
-                // What comes next now is another message: no identifier was promised to it.
-                self.ready.iter_mut().for_each(|candidate| candidate.packet_id = 0);
-                owed
+                self.backlog.push(search, &source!(self))
             }
             false => self.backlog.owed(&text),
         };

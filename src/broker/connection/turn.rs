@@ -335,10 +335,10 @@ where
                 self.lose(&candidate, Dropped::Expired);
                 continue;
             }
-            let seq = candidate.seq;
+            let (seq, promised) = (candidate.seq, candidate.packet_id);
             match self.gate.deliver(candidate) {
                 Ok(permit) => match self.writer.deliver(permit, &mut self.session.outgoing, now) {
-                    Ok(id) if seq != 0 => self.note_sent(seq, id),
+                    Ok(id) if seq != 0 => self.note_sent(seq, id, promised),
                     Ok(_) => {}
                     Err(TooLarge(candidate)) => self.lose(&candidate, Dropped::TooLarge),
                 },
@@ -394,10 +394,15 @@ where
     /// it must be known with its number and, if it is not the one that goes with that, its packet identifier.
     fn must_keep(&mut self, stored: bool) -> bool {
         let next = if stored { self.backlog.front_mut() } else { self.ready.front_mut() };
-        let Some(candidate) = next.filter(|candidate| candidate.packet_id == 0) else { return false };
+        let Some(candidate) = next else { return false };
         let (journal, outbox, seq) = (&self.broker.router.journal, &self.seat.outbox, candidate.seq);
-        let id = self.session.outgoing.identify(seq);
-        let renamed = id != identifier_of(seq);
+        let known = if candidate.packet_id == 0 { identifier_of(seq) } else { candidate.packet_id };
+        let id = match candidate.packet_id {
+            // An earlier promise, perhaps of an earlier connection: the journal knows it.
+            promised @ 1.. if !self.session.outgoing.uses(promised) => promised,
+            _ => self.session.outgoing.identify(seq),
+        };
+        let renamed = id != known;
         if renamed {
             candidate.packet_id = id;
             journal.record(Change::Numbered { client: &outbox.client_id, seq, id });
@@ -431,9 +436,9 @@ where
 
     /// Notes that a message of a session that is kept was sent. The identifier need be known only where it does not
     /// go with the number; nobody waits for that to be durable.
-    fn note_sent(&mut self, seq: u64, id: u16) {
+    fn note_sent(&mut self, seq: u64, id: u16, promised: u16) {
         self.session.sent = self.session.sent.max(seq);
-        if id != 0 && id != identifier_of(seq) {
+        if id != 0 && id != promised && id != identifier_of(seq) {
             let client = &self.seat.outbox.client_id;
             self.broker.router.journal.record(Change::Numbered { client, seq, id });
         }

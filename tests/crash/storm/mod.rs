@@ -161,7 +161,11 @@ fn storm(weather: Weather) {
         if matches!(weather, Weather::PowerCuts | Weather::TornWrites) {
             powercut::cut(subject.directory(), &mut unsynced);
         }
-        let point = format!("{}:{}", random.pick(&["before-commit", "after-commit"]), 5 + random.below(60));
+        let point = format!(
+            "{}:{}",
+            random.pick(&["halfway", "before-commit", "after-commit", "before-answer"]),
+            5 + random.below(60)
+        );
         match weather {
             Weather::FailPoints if round + 1 < rounds => {
                 subject.start_again_with(&[("LATCHGATE_FAIL", &point)])

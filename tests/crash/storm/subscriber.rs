@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Shared;
 use crate::random::Random;
 use crate::receiver::Receiver;
-use crate::support::{BOUND, Client, Connect, Gone, Packet, Subscribe, Version};
+use crate::support::{Client, Connect, Gone, Subscribe, Version};
 
 /// What it got: for each topic the numbers, in their order.
 pub type Received = BTreeMap<String, Vec<u64>>;
@@ -67,6 +67,10 @@ impl Subscriber {
         received
     }
 
+    fn ended(&self) -> bool {
+        self.receiver.taken.iter().any(|publish| publish.text() == "end")
+    }
+
     /// `None` when all has come, else the connection is lost.
     fn listen(&mut self, mut client: Client) -> Option<()> {
         let mut late = Vec::new();
@@ -88,17 +92,11 @@ impl Subscriber {
                     if !held && !client.send_anyway(&std::mem::take(&mut late)) {
                         return Some(());
                     }
-                    let end = matches!(&packet, Packet::PubRel { .. })
-                        && self.receiver.taken.last().is_some_and(|publish| publish.text() == "end");
-                    if end && self.receiver.is_idle() {
-                        client.send_anyway(&late);
-                        client.set_read_timeout(BOUND);
-                        client.nothing_arrives();
-                        return None;
-                    }
                 }
                 Err(Gone::TimedOut) => {
-                    if self.shared.over.load(Ordering::Relaxed) {
+                    // The last message is here, and what was open before it is done: on a new connection that comes again.
+                    let done = self.ended() && self.receiver.is_idle() && late.is_empty();
+                    if done || self.shared.over.load(Ordering::Relaxed) {
                         return None;
                     }
                     if !late.is_empty() && !client.send_anyway(&std::mem::take(&mut late)) {
