@@ -8,11 +8,11 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     admin::{self, Admin, AdminSocket},
-    broker::{self, Broker},
+    broker::{self, Broker, Speaker},
     config::{self, Config, ConfigError},
     net::{BindError, Tls},
-    policy::{self, Policy, acl, auth::backends::Backends},
-    store::{AccountsDb, StateDb, StoreError},
+    policy::{self, Policy, acl, auth::backends::Backends, lock},
+    store::{AccountsDb, LockDb, StateDb, StoreError},
     system::memory,
 };
 
@@ -73,12 +73,15 @@ impl Gateway {
         let accounts = Arc::new(AccountsDb::open(&config.gateway.state)?);
         let socket = AdminSocket::bind(&config.gateway.state)?;
         let mut latch = Latch::open(config)?;
-        let (policy, voice) =
-            Policy::open_with_voice(accounts, policy_settings(config, backends::open(config)?))?;
+        let lock = Arc::new(LockDb::open(&config.gateway.state)?);
+        let settings = policy_settings(config, backends::open(config)?);
+        let (policy, voice) = Policy::open_with_voice(accounts, lock, settings)?;
         let (state, saved) = StateDb::open(&config.gateway.state)?;
         let state = Arc::new(state);
         let broker = Broker::new(policy.clone(), state.clone(), broker_settings(config));
         broker.restore(saved);
+        let speaker = Speaker::new(&broker, voice);
+        policy.lock().announce_with(Box::new(speaker.clone()));
         let mut doors = Doors::new(broker.clone(), policy.clone());
         let prepared = doors.prepare(config)?;
         let http = config.admin.http.map(admin::listen).transpose()?;
@@ -89,7 +92,7 @@ impl Gateway {
         tasks.spawn(give_back_memory());
         if config.gateway.sys_interval > 0 {
             let interval = Duration::from_secs(config.gateway.sys_interval.into());
-            tasks.spawn(broker.clone().publish_sys(voice, interval));
+            tasks.spawn(broker.clone().publish_sys(speaker, interval));
         }
         if let Some(latch) = &mut latch {
             latch.start(&broker, &mut tasks);
@@ -223,5 +226,17 @@ fn policy_settings(config: &Config, backends: Backends) -> policy::Settings {
             .is_some()
             .then_some(policy::CommandTopics { legacy: config.latch.legacy_topics }),
         backends,
+        lock: lock_settings(&config.lock),
+    }
+}
+
+fn lock_settings(config: &config::Lock) -> lock::Settings {
+    lock::Settings {
+        exempt: config.exempt.clone(),
+        bridge_in_closed: config.bridge_in == config::LockSide::Closed,
+        bridge_out_closed: config.bridge_out == config::LockSide::Closed,
+        disconnect_v3: config.refused_publish_v3 == config::RefusedPublish::Disconnect,
+        drop_queued: config.queued == config::LockQueued::Drop,
+        refuse_logins: config.logins == config::LockLogins::Refuse,
     }
 }

@@ -5,6 +5,7 @@
 //! is not let at the socket by the file system can do nothing but read numbers, and only if the configuration says so.
 //! It must never decide what a client may do, and never name clients where everybody can read.
 
+mod lock;
 mod metrics;
 mod routes;
 mod server;

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use crate::config::Difference;
 use crate::policy::{Explanation, acl::Access};
 
-use super::{Admin, Command, Reloaded, metrics};
+use super::{Admin, Command, Reloaded, lock, metrics};
 
 /// Largest body in bytes: a topic and two names of the greatest length MQTT knows, escaped.
 const LARGEST: usize = 2 * 1024 * 1024;
@@ -31,6 +31,7 @@ pub(super) fn local(admin: Admin) -> Router {
         .route("/explain", post(explain))
         .route("/reload", post(reload))
         .route("/plan", get(plan))
+        .merge(lock::routes())
         .route("/bans", get(bans))
         .route("/bans/lift", post(lift_bans))
         .route("/latch", get(latch))
@@ -67,7 +68,7 @@ pub struct Question {
 }
 
 /// A no, in words.
-struct Refusal(StatusCode, String);
+pub(super) struct Refusal(pub StatusCode, pub String);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {

@@ -1,14 +1,18 @@
 //! Serving HTTP to a few connections at a time, none of which can stay for ever.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use axum::{Router, serve::Listener};
+use axum::{Extension, Router, serve::Listener};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::{
+    net::{TcpStream, UnixStream},
+    sync::Semaphore,
+    task::JoinSet,
+};
 
 /// Connections at a time.
 const CONNECTIONS: usize = 64;
@@ -17,15 +21,53 @@ const HEAD: Duration = Duration::from_secs(10);
 /// For a connection with all its requests.
 const LIFE: Duration = Duration::from_secs(120);
 
-/// Serves `router` on `listener` for ever; its connections end with it.
-pub(super) async fn serve<L: Listener>(mut listener: L, router: Router) {
+/// Who is at the other end, as the system says; `None`: it does not know.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(Option<u32>);
+
+impl Peer {
+    /// Whether it is root.
+    pub fn is_root(self) -> bool {
+        self.0 == Some(0)
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(uid) => write!(f, "uid {uid}"),
+            None => f.write_str("somebody"),
+        }
+    }
+}
+
+/// A connection whose other end may be known.
+pub(super) trait Named {
+    /// Who it is.
+    fn peer(&self) -> Peer;
+}
+
+impl Named for UnixStream {
+    fn peer(&self) -> Peer {
+        Peer(self.peer_cred().ok().map(|credentials| credentials.uid()))
+    }
+}
+
+impl Named for TcpStream {
+    fn peer(&self) -> Peer {
+        Peer(None)
+    }
+}
+
+/// Serves `router` on `listener` for ever; its connections end with it. Each request is told the [`Peer`].
+pub(super) async fn serve<L: Listener<Io: Named>>(mut listener: L, router: Router) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
         // The semaphore is never closed.
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let (stream, _) = listener.accept().await;
-        let service = TowerToHyperService::new(router.clone());
+        let service = TowerToHyperService::new(router.clone().layer(Extension(stream.peer())));
         connections.spawn(async move {
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())

@@ -156,8 +156,8 @@ impl Node {
             found(&self.here);
             return;
         };
-        // Wildcards at the first level do not match a topic that begins with `$` [MQTT-4.7.2-1].
-        if !(first && level.starts_with('$')) {
+        // Wildcards at the first level do not match a topic that begins with `$` [MQTT-4.7.2-1], nor the gateway's own.
+        if !(first && (level.starts_with('$') || level == "LATCH")) {
             found(&self.below);
             if let Some(plus) = &self.plus {
                 plus.collect(levels.clone(), false, found);

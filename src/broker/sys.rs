@@ -11,7 +11,7 @@ use std::{
 use ahash::AHashMap;
 
 use crate::mqtt::QoS;
-use crate::policy::{Permit, Publish, Voice};
+use crate::policy::{Permit, Publish};
 
 use super::{
     broker::Broker,
@@ -21,6 +21,7 @@ use super::{
     outbox::Offer,
     router::Router,
     snapshot::Snapshot,
+    speaker::Speaker,
 };
 
 /// The key of the gateway as a publisher: no session has it.
@@ -29,7 +30,7 @@ const GATEWAY: u64 = 0;
 impl Broker {
     /// Publishes what the broker says of itself, at once and then every `interval`, for ever. A value that did not
     /// change is not published again.
-    pub async fn publish_sys(self: Arc<Self>, mut voice: Voice, interval: Duration) {
+    pub async fn publish_sys(self: Arc<Self>, speaker: Speaker, interval: Duration) {
         let mut sys = Sys::new();
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -37,40 +38,28 @@ impl Broker {
             ticks.tick().await;
             sys.update(&self.snapshot(), clock::now());
             for (topic, value) in sys.changed.drain(..) {
-                let message = Message {
-                    topic: topic.clone(),
-                    payload: value.into_bytes().into(),
-                    properties: Box::default(),
-                    qos: QoS::AtMostOnce,
-                    retain: true,
-                    expires: None,
-                    author: voice.identity().clone(),
-                    row: Default::default(),
-                    _share: Default::default(),
-                };
-                match voice.publish(&topic, message) {
-                    Ok(permit) => self.router.announce(permit),
-                    Err(error) => tracing::error!(%error, topic = &*topic, "not published"),
-                }
+                speaker.say(&topic, value.into_bytes(), true);
             }
         }
     }
 }
 
 impl Router {
-    /// Publishes one of the gateway's own messages, QoS 0. It is retained apart from those of clients and kept nowhere
+    /// Publishes one of the gateway's own messages, QoS 0. If retained, it is so apart from those of clients and kept nowhere
     /// else; like any other it is delivered only if the subscriber's gate permits.
-    fn announce(&self, permit: Permit<'_, Publish<Message>>) {
+    pub fn announce(&self, permit: Permit<'_, Publish<Message>>) {
         let Publish { topic, message, .. } = permit.redeem();
         let message = Arc::new(message);
         let size = message.size_u32();
-        self.retained.set_own(&message);
+        if message.retain {
+            self.retained.set_own(&message);
+        }
         let route = self.index.route(&topic, GATEWAY);
         let plain = route.targets.iter().map(|target| {
             let candidate = Candidate {
                 message: message.clone(),
                 qos: QoS::AtMostOnce,
-                retain: target.retain_as_published,
+                retain: target.retain_as_published && message.retain,
                 stored: false,
                 seq: 0,
                 packet_id: 0,

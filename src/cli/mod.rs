@@ -17,6 +17,7 @@ mod demo;
 mod explain;
 mod hash;
 mod latch;
+mod lock;
 mod man;
 mod output;
 mod pki;
@@ -82,6 +83,9 @@ enum Command {
     /// Rules; a running gateway obeys a change within a second
     #[command(subcommand)]
     Acl(acl::AclCommand),
+    /// The lock of the running gateway: closes it, in part or as a whole, at once and in live sessions
+    #[command(subcommand)]
+    Lock(lock::LockCommand),
     /// The Latch service: a second factor on a phone; a running gateway obeys a change within a second
     #[command(subcommand)]
     Latch(latch::LatchCommand),
@@ -112,6 +116,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 Ok(acl::decide(accounts, &question, &settings))
             })
         }
+        Command::Lock(command) => lock::run(command, &context.state_dir()?),
         Command::Latch(command) => latch::run(command, &context),
         Command::Pki(args) => pki::run(args),
         Command::Ban(command) => ban::run(command, &context.state_dir()?),

@@ -24,6 +24,7 @@ impl Config {
             let list = if Acl::LIVE.contains(&key) { &mut difference.live } else { &mut difference.restart };
             list.push(format!("acl.{key}"));
         }
+        difference.live.extend(keys("lock", self.lock.differing(&new.lock)));
         for key in self.latch.differing(&new.latch) {
             let is_live = self.latch.is_same_application(&new.latch);
             let list = if is_live { &mut difference.live } else { &mut difference.restart };
@@ -49,7 +50,7 @@ impl Config {
             true => new.latch,
             false => self.latch.clone(),
         };
-        Config { listeners: new.listeners, acl, latch, ..self.clone() }
+        Config { listeners: new.listeners, acl, lock: new.lock, latch, ..self.clone() }
     }
 
     fn changed_listeners(&self, new: &Config) -> Vec<String> {

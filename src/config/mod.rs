@@ -14,6 +14,7 @@ mod gateway;
 mod latch;
 mod limits;
 mod listener;
+mod lock;
 mod log;
 mod number;
 mod scalar;
@@ -36,6 +37,7 @@ pub use gateway::Gateway;
 pub use latch::{Latch, LatchOnError};
 pub use limits::Limits;
 pub use listener::{Listener, Protocol};
+pub use lock::{Lock, LockLogins, LockQueued, LockSide};
 pub use log::{Level, Log, LogFormat, LogTarget};
 pub use tls::{ClientCertificate, NamedFile, Tls, UsernameFrom};
 
@@ -55,6 +57,8 @@ pub struct Config {
     pub auth: Auth,
     /// How rules are read.
     pub acl: Acl,
+    /// What a closed lock does.
+    pub lock: Lock,
     /// The remote second factor.
     pub latch: Latch,
     /// Operators and monitoring.
@@ -107,6 +111,7 @@ impl Config {
             limits: Limits::default(),
             auth: Auth::default(),
             acl: Acl::default(),
+            lock: Lock::default(),
             latch: Latch::default(),
             admin: Admin::default(),
             log: Log::default(),
@@ -143,6 +148,7 @@ impl Config {
             limits,
             auth: root.read::<Auth>("auth", reader, &defaults.auth),
             acl: root.read::<Acl>("acl", reader, &defaults.acl),
+            lock: root.read::<Lock>("lock", reader, &defaults.lock),
             latch: root.read::<Latch>("latch", reader, &defaults.latch),
             admin: root.read::<Admin>("admin", reader, &defaults.admin),
             log: root.read::<Log>("log", reader, &defaults.log),
@@ -150,7 +156,10 @@ impl Config {
         };
         config.auth.check(&config.backends(), auth_place, reader);
         config.latch.check(latch, reader);
-        root.finish(&["gateway", "listener", "limits", "auth", "acl", "latch", "admin", "log"], reader);
+        root.finish(
+            &["gateway", "listener", "limits", "auth", "acl", "lock", "latch", "admin", "log"],
+            reader,
+        );
         config
     }
 }
@@ -158,7 +167,8 @@ impl Config {
 /// Every key with its documentation and default, as a configuration file. Read back, it is the built-in
 /// configuration. It is the same on every machine.
 pub fn reference() -> String {
-    let Config { gateway, listeners, limits, auth, acl, latch, admin, log, file: _ } = Config::builtin();
+    let Config { gateway, listeners, limits, auth, acl, lock, latch, admin, log, file: _ } =
+        Config::builtin();
     let mut out = String::from(
         "# The configuration of latchgate, with every key at its default. Relative paths start at the folder of\n\
          # this file. Unknown keys are errors. `latchgate check` says whether a file is right.\n",
@@ -168,6 +178,7 @@ pub fn reference() -> String {
     Limits::describe("", "limits", &[], &limits, &mut out);
     Auth::describe("", "auth", &[], &auth, &mut out);
     Acl::describe("", "acl", &[], &acl, &mut out);
+    Lock::describe("", "lock", &[], &lock, &mut out);
     Latch::describe("", "latch", &[], &latch, &mut out);
     Admin::describe("", "admin", &[], &admin, &mut out);
     Log::describe("", "log", &[], &log, &mut out);

@@ -123,6 +123,28 @@ impl Scalar for Identity {
     const EXAMPLE: Option<&'static str> = Some("b827eb08451e");
 }
 
+/// A user name, or `bridge:NAME`.
+pub(super) enum User {}
+
+impl Scalar for User {
+    type Value = String;
+
+    fn parse(value: &DeValue<'_>, _: &Path) -> Result<String, Fault> {
+        const HELP: &str = "give a user name, or bridge:NAME; patterns and roles have no place here";
+        let name = text(value, "operator")?;
+        let wrong =
+            name.is_empty() || name.chars().any(char::is_control) || name == "*" || name.len() > 65535;
+        match wrong || name.starts_with("role:") {
+            true => Err(Fault::new(format!("cannot be {}", quoted(name)), HELP)),
+            false => Ok(name.to_owned()),
+        }
+    }
+
+    fn show(value: &String) -> String {
+        show_text(value)
+    }
+}
+
 /// A user name that may be left out.
 pub(super) enum OptionalUser {}
 

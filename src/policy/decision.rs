@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use crate::mqtt::ReasonCode;
 
-use super::audit::AuditId;
+use super::{audit::AuditId, lock::Cause};
 
 /// What somebody wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +36,8 @@ pub enum Stage {
     Login,
     /// Topics that only the gateway may publish.
     Reserved,
+    /// What is closed now, whatever the rules say.
+    Lock,
     /// A superuser passes here.
     Superuser,
     /// Denying rules.
@@ -48,10 +50,11 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in order.
-    pub const ALL: [Stage; 7] = [
+    pub const ALL: [Stage; 8] = [
         Stage::Listener,
         Stage::Login,
         Stage::Reserved,
+        Stage::Lock,
         Stage::Superuser,
         Stage::Deny,
         Stage::Allow,
@@ -72,11 +75,13 @@ pub struct Denial {
     pub code: ReasonCode,
     /// Its record in the audit log, once it has one: an operator can find it by what the client was told.
     pub audit: Option<AuditId>,
+    /// Why it is closed, if the lock said it; `rule` then is the scope.
+    pub lock: Option<Cause>,
 }
 
 impl Denial {
     pub(super) fn not_authorized(stage: Stage, rule: Option<Arc<str>>, reason: &'static str) -> Self {
-        Denial { stage, rule, reason, code: ReasonCode::NotAuthorized, audit: None }
+        Denial { stage, rule, reason, code: ReasonCode::NotAuthorized, audit: None, lock: None }
     }
 
     /// The no to whoever failed to log in too often.
@@ -87,6 +92,7 @@ impl Denial {
             reason: "too many failed logins: banned for a time",
             code: ReasonCode::Banned,
             audit: None,
+            lock: None,
         }
     }
 
@@ -99,6 +105,10 @@ impl Denial {
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.reason)?;
+        if let (Stage::Lock, Some(scope)) = (self.stage, &self.rule) {
+            // Programs rely on these words: no number follows them.
+            return write!(f, ": {scope}");
+        }
         match (&self.rule, self.audit) {
             (Some(rule), Some(id)) => write!(f, " ({rule}; audit {id})"),
             (Some(rule), None) => write!(f, " ({rule})"),
@@ -126,6 +136,7 @@ impl fmt::Display for Stage {
             Stage::Listener => "listener",
             Stage::Login => "login",
             Stage::Reserved => "reserved",
+            Stage::Lock => "lock",
             Stage::Superuser => "superuser",
             Stage::Deny => "deny",
             Stage::Allow => "allow",

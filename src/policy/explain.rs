@@ -12,11 +12,12 @@ use tokio::sync::mpsc;
 use crate::mqtt::TopicFilter;
 
 use super::{
-    acl::{Access, Object, Open, Outcome, Sources, SubscribeRule, Voiced},
+    acl::{Access, Object, Open, Outcome, Sources, SubscribeRule, Voiced, reserved},
     auth::desk::{Said, Tag},
     command::CommandTopics,
     decision::{Denial, Operation, Stage},
     live::Inquiry,
+    lock::View,
     policy::Policy,
     throttle::Banned,
 };
@@ -96,6 +97,8 @@ pub(super) struct Subject<'a> {
     pub sources: &'a Sources,
     /// When subscriptions are granted.
     pub subscribe: SubscribeRule,
+    /// What is closed for it.
+    pub locked: &'a View,
 }
 
 impl Policy {
@@ -123,7 +126,8 @@ impl Policy {
         });
         let settings = self.settings().clone();
         let sources = settings.sources_for(&book, user, client_id);
-        let subject = Subject { listener: None, login, sources: &sources, subscribe: settings.subscribe };
+        let (locked, subscribe) = (self.lock().view(&user.into()), settings.subscribe);
+        let subject = Subject { listener: None, login, sources: &sources, subscribe, locked: &locked };
         let mut told: Vec<(Tag, Said)> = Vec::new();
         loop {
             let recall = &mut |tag: &Tag| find(&told, tag);
@@ -211,6 +215,7 @@ impl Policy {
                 },
                 reason: match &verdict {
                     Ok(_) => "allowed".to_owned(),
+                    Err(denial) if denial.lock.is_some() => denial.in_words(),
                     Err(denial) => denial.reason.to_owned(),
                 },
                 audit: verdict.as_ref().err().and_then(recorded),
@@ -258,6 +263,11 @@ fn decide(
     if let Err(denial) = &subject.login {
         return Err(denial.clone());
     }
+    if !(access == Access::PUBLISH && reserved(topic))
+        && let Some(denial) = subject.locked.on(access, topic)
+    {
+        return Err(denial);
+    }
     match subject.sources.on(access, topic, subject.subscribe, commands, recall) {
         Outcome::Known(verdict, _) => verdict,
         Outcome::Unknown(questions) => {
@@ -275,7 +285,8 @@ pub(super) async fn settle(
     subscribe: SubscribeRule,
     commands: Option<CommandTopics>,
 ) -> (Result<Arc<str>, Denial>, Vec<Voiced>) {
-    let subject = Subject { listener: None, login: Ok(String::new()), sources, subscribe };
+    let (login, locked) = (Ok(String::new()), &View::default());
+    let subject = Subject { listener: None, login, sources, subscribe, locked };
     let mut told = Vec::new();
     loop {
         let mut open = Vec::new();
@@ -338,6 +349,7 @@ fn stages(subject: &Subject<'_>, access: Access, verdict: &Result<Arc<str>, Deni
             Stage::Login => subject.login.clone().unwrap_or_default(),
             Stage::Reserved if access == Access::PUBLISH => "not one of the gateway's own topics".into(),
             Stage::Reserved => "only publishing is reserved".into(),
+            Stage::Lock => "open".into(),
             Stage::Superuser => "not a superuser".into(),
             Stage::Deny => "no rule denies it".into(),
             Stage::Listener | Stage::Allow | Stage::Source => String::new(),
@@ -365,8 +377,8 @@ mod tests {
     use super::*;
 
     fn verdicts(sources: &Sources, access: Access, topic: &str) -> Vec<Verdict> {
-        let subject =
-            Subject { listener: None, login: Ok(String::new()), sources, subscribe: SubscribeRule::Covered };
+        let (login, subscribe, locked) = (Ok(String::new()), SubscribeRule::Covered, &View::default());
+        let subject = Subject { listener: None, login, sources, subscribe, locked };
         let verdict = decide(&subject, access, topic, None, &mut |_| None, &mut Vec::new());
         stages(&subject, access, &verdict).into_iter().map(|judged| judged.verdict).collect()
     }
@@ -381,16 +393,16 @@ mod tests {
                 &nothing,
                 Access::PUBLISH,
                 "$SYS/x",
-                [NotAsked, Pass, Deny, NotAsked, NotAsked, NotAsked, NotAsked],
+                [NotAsked, Pass, Deny, NotAsked, NotAsked, NotAsked, NotAsked, NotAsked],
             ),
             (
                 &root,
                 Access::PUBLISH,
                 "$SYS/x",
-                [NotAsked, Pass, Deny, NotAsked, NotAsked, NotAsked, NotAsked],
+                [NotAsked, Pass, Deny, NotAsked, NotAsked, NotAsked, NotAsked, NotAsked],
             ),
-            (&root, Access::RECEIVE, "a", [NotAsked, Pass, Pass, Allow, NotAsked, NotAsked, NotAsked]),
-            (&nothing, Access::SUBSCRIBE, "a/#", [NotAsked, Pass, Pass, Pass, Pass, Deny, NotAsked]),
+            (&root, Access::RECEIVE, "a", [NotAsked, Pass, Pass, Pass, Allow, NotAsked, NotAsked, NotAsked]),
+            (&nothing, Access::SUBSCRIBE, "a/#", [NotAsked, Pass, Pass, Pass, Pass, Pass, Deny, NotAsked]),
         ] {
             assert_eq!(verdicts(rights, access, topic), expected, "{access} {topic}");
         }

@@ -1,6 +1,9 @@
 //! The gate of one connection: every question it may be asked, and the cache of its answers.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use ahash::AHashMap;
 
@@ -17,6 +20,7 @@ use super::{
     explain::{Explanation, Subject},
     identity::Identity,
     live::{Inquiry, Presence},
+    lock::{Lock, View},
     metrics::Tally,
     permit::{Deliver, Delivery, Permit, Publish, Subscribe},
     policy::{BY_CERTIFICATE, Policy, Secret},
@@ -61,6 +65,11 @@ pub struct Gate {
     sources: Sources,
     /// What was asked over a network; `None`: nothing ever is for this client.
     asked: Option<Box<Asked>>,
+    lock: Arc<Lock>,
+    /// The generation of the lock that `locked` is of.
+    lock_seen: u64,
+    /// What is closed for this client.
+    locked: View,
     publish: AHashMap<Arc<str>, usize>,
     verdicts: Vec<Verdict>,
     receive: AHashMap<Arc<str>, (Result<(), Denial>, Until)>,
@@ -71,6 +80,8 @@ pub struct Gate {
 
 impl Gate {
     pub(super) fn new(policy: Arc<Policy>, identity: Arc<Identity>, presence: Presence) -> Self {
+        let lock = policy.lock().clone();
+        presence.look(lock.generation());
         let mut gate = Gate {
             policy,
             identity,
@@ -79,6 +90,9 @@ impl Gate {
             standing: Standing::Same,
             sources: Sources::default(),
             asked: None,
+            lock,
+            lock_seen: 0,
+            locked: View::default(),
             publish: AHashMap::default(),
             verdicts: Vec::new(),
             receive: AHashMap::default(),
@@ -98,6 +112,7 @@ impl Gate {
     /// How the client stands, after any change since the last call. To be called when the bell rang; whoever asked
     /// why is answered as well.
     pub fn review(&mut self) -> Standing {
+        self.presence.look(self.lock.generation());
         self.refresh();
         if let Some(asked) = &mut self.asked {
             asked.begin_turn();
@@ -120,6 +135,18 @@ impl Gate {
             Standing::Ended(denial) => Some(denial.clone()),
             _ => None,
         }
+    }
+
+    /// The lock is not waited for until the next [`Gate::review`]: nothing was asked that is still to be done.
+    pub(super) fn rest(&self) {
+        self.presence.rest();
+    }
+
+    /// Why the client may not log in while the gateway is closed for it, if that is not allowed.
+    pub(super) fn locked_out(&mut self) -> Option<Denial> {
+        self.refresh();
+        let denial = self.locked.login().filter(|_| self.lock.settings().refuse_logins)?;
+        Some(self.record(Operation::Connect, "", denial))
     }
 
     /// May the client publish to `topic`? `make` makes the message, once that is settled.
@@ -195,7 +222,14 @@ impl Gate {
         Some(Ok(Permit::new(Command { kind, value, by: self.identity.clone() })))
     }
 
-    /// May the client's will be published now? Asked at CONNECT and again when it fires.
+    /// May the client leave a will on `topic`? Whether that is locked counts when it fires.
+    pub fn leave_will(&mut self, topic: &str) -> Result<(), Denial> {
+        self.refresh();
+        let (verdict, _) = self.has_right_to_publish(topic);
+        verdict.map_err(|denial| self.record(Operation::Will, topic, denial))
+    }
+
+    /// May the client's will be published now?
     pub fn will<M>(&mut self, topic: &str, message: M) -> Result<Permit<'_, Publish<M>>, Denial> {
         self.refresh();
         if let Err(denial) = self.may_publish(topic).0 {
@@ -212,13 +246,25 @@ impl Gate {
         subscription: S,
     ) -> Result<Permit<'_, Subscribe<S>>, Denial> {
         self.refresh();
-        match self.may_subscribe(filter) {
+        let verdict = match (&self.standing, self.locked.subscribe(filter)) {
+            (Standing::Ended(denial), _) => Err(denial.clone()),
+            (_, Some(denial)) => Err(denial),
+            _ => self.may_subscribe(filter),
+        };
+        match verdict {
             Ok(()) => {
                 self.tally.permit(Operation::Subscribe);
                 Ok(Permit::new(Subscribe { filter: filter.clone(), subscription }))
             }
             Err(denial) => Err(self.record(Operation::Subscribe, filter.as_str(), denial)),
         }
+    }
+
+    /// May the client keep its subscription to `filter`? The lock ends none.
+    pub fn keep_subscription(&mut self, filter: &TopicFilter) -> Result<(), Denial> {
+        self.refresh();
+        let verdict = self.may_subscribe(filter);
+        verdict.map_err(|denial| self.record(Operation::Subscribe, filter.as_str(), denial))
     }
 
     /// May the client be delivered `message`? With a no it is given back.
@@ -296,6 +342,17 @@ impl Gate {
     }
 
     fn may_publish(&self, topic: &str) -> (Result<(), Denial>, Until) {
+        if let Standing::Ended(denial) = &self.standing {
+            return (Err(denial.clone()), None);
+        }
+        match self.locked.publish(topic) {
+            // What follows an opening is asked as if nothing were known.
+            Some(denial) if !reserved(topic) => (Err(denial), Some(Instant::now())),
+            _ => self.has_right_to_publish(topic),
+        }
+    }
+
+    fn has_right_to_publish(&self, topic: &str) -> (Result<(), Denial>, Until) {
         if let Standing::Ended(denial) = &self.standing {
             return (Err(denial.clone()), None);
         }
@@ -399,15 +456,18 @@ impl Gate {
 
     /// Takes a change of policy in: new rights, empty caches, and whether the client may stay.
     fn refresh(&mut self) {
+        let generation = self.lock.generation().load(Ordering::Acquire);
+        if generation != self.lock_seen {
+            self.lock_seen = generation;
+            self.locked = self.lock.view(&self.identity.user);
+            self.forget_verdicts();
+        }
         let epoch = self.presence.watch.epoch();
         if epoch == self.seen {
             return;
         }
         self.seen = epoch;
-        self.publish.clear();
-        self.verdicts.clear();
-        self.receive.clear();
-        self.last_received = None;
+        self.forget_verdicts();
         let book = self.policy.book();
         self.sources = self.policy.sources(&book, &self.identity);
         if self.sources.ask() {
@@ -423,6 +483,13 @@ impl Gate {
                 self.standing = Standing::Ended(denial);
             }
         }
+    }
+
+    fn forget_verdicts(&mut self) {
+        self.publish.clear();
+        self.verdicts.clear();
+        self.receive.clear();
+        self.last_received = None;
     }
 
     /// Adds what this gate counted to the totals; to be called once in a while.
@@ -444,6 +511,7 @@ impl Gate {
             login,
             sources: &self.sources,
             subscribe: self.policy.settings().subscribe,
+            locked: &self.locked,
         };
         let topic = &inquiry.topic;
         let cache = |operation| {
@@ -471,7 +539,11 @@ impl Gate {
         };
         self.policy.metrics().deny(operation, denial.stage);
         let topic = without_secret(topic);
-        let audit = self.policy.audit().refused(who, operation, topic, &denial, Instant::now());
+        let now = Instant::now();
+        if let Some(cause) = denial.lock {
+            self.lock.refused(topic, &self.identity.user, cause, now);
+        }
+        let audit = self.policy.audit().refused(who, operation, topic, &denial, now);
         Denial { audit, ..denial }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{
 use ahash::AHashMap;
 use atomic_waker::AtomicWaker;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::{
     acl::{Access, Open},
@@ -19,11 +19,17 @@ use super::{
 /// Room for this many sessions is not given back.
 const ROOMY: usize = 1024;
 
+/// Instead of a generation: the session has not asked anything yet, or never will again.
+const RESTING: u64 = u64::MAX;
+
 /// What one live session looks at before every question: a number that is raised when its rights may have
 /// changed.
 #[derive(Debug)]
 pub(super) struct Watch {
     epoch: AtomicU64,
+    /// The generation of the lock that was in force when the session last looked; [`RESTING`] while nothing of it can be
+    /// on its way.
+    looked: AtomicU64,
     bell: Arc<AtomicWaker>,
     /// Whether `inquiries` holds any.
     asked: AtomicBool,
@@ -62,6 +68,11 @@ impl Watch {
         std::mem::take(&mut *inquiries)
     }
 
+    /// Whether the session has looked at the lock since it had this generation, or has nothing on its way.
+    fn has_looked(&self, generation: u64) -> bool {
+        self.looked.load(Ordering::SeqCst) >= generation
+    }
+
     fn raise(&self) {
         self.epoch.fetch_add(1, Ordering::Release);
         self.bell.wake();
@@ -91,6 +102,8 @@ struct Present {
 pub(super) struct Live {
     sessions: Mutex<AHashMap<u64, Present>>,
     next: AtomicU64,
+    /// Told that a session has looked at the lock.
+    looked: Notify,
 }
 
 impl Live {
@@ -105,6 +118,7 @@ impl Live {
     ) -> Presence {
         let watch = Arc::new(Watch {
             epoch: AtomicU64::new(0),
+            looked: AtomicU64::new(RESTING),
             bell,
             asked: AtomicBool::new(false),
             inquiries: Mutex::default(),
@@ -147,6 +161,30 @@ impl Live {
     }
 }
 
+impl Live {
+    /// Has the task of every session take a turn.
+    pub fn ring(&self) {
+        self.sessions.lock().values().for_each(|present| present.watch.bell.wake());
+    }
+
+    /// Waits until every session has looked at the lock since it had this generation.
+    pub async fn have_all_looked(&self, generation: u64) {
+        let watches: Vec<Arc<Watch>> =
+            self.sessions.lock().values().map(|present| present.watch.clone()).collect();
+        for watch in watches {
+            loop {
+                let looked = self.looked.notified();
+                tokio::pin!(looked);
+                looked.as_mut().enable();
+                if watch.has_looked(generation) {
+                    break;
+                }
+                looked.await;
+            }
+        }
+    }
+}
+
 /// A registration that ends when dropped.
 #[derive(Debug)]
 pub(super) struct Presence {
@@ -155,8 +193,33 @@ pub(super) struct Presence {
     pub watch: Arc<Watch>,
 }
 
+impl Presence {
+    /// Notes which generation of the lock is in force. To be called before anything is asked, and from then on whenever
+    /// what was asked before is done with.
+    pub fn look(&self, generation: &AtomicU64) {
+        let looked = &self.watch.looked;
+        let before = looked.load(Ordering::Relaxed);
+        if before == RESTING {
+            // First it counts as one to be waited for, then it looks: so a change either waits for it or is seen by it.
+            looked.store(0, Ordering::SeqCst);
+        }
+        let now = generation.load(Ordering::SeqCst);
+        if before != now {
+            looked.store(now, Ordering::SeqCst);
+            self.live.looked.notify_one();
+        }
+    }
+
+    /// Nothing of the session is on its way until it looks again.
+    pub fn rest(&self) {
+        self.watch.looked.store(RESTING, Ordering::SeqCst);
+        self.live.looked.notify_one();
+    }
+}
+
 impl Drop for Presence {
     fn drop(&mut self) {
+        self.rest();
         let mut sessions = self.live.sessions.lock();
         sessions.remove(&self.id);
         if sessions.capacity() > ROOMY && sessions.len() < sessions.capacity() / 8 {

@@ -18,6 +18,7 @@ mod explain;
 mod gate;
 mod identity;
 mod live;
+pub mod lock;
 mod metrics;
 mod permit;
 #[expect(clippy::module_inception, reason = "a file is named for its main type")]
@@ -32,6 +33,7 @@ pub use decision::{Denial, Operation, Stage};
 pub use explain::{Answer, Explanation, Judged, Verdict};
 pub use gate::{Gate, Standing};
 pub use identity::Identity;
+pub use lock::Announcer;
 pub use metrics::{Spread, Verdicts};
 pub use permit::{Deliver, Delivery, Permit, Publish, Subscribe};
 pub use policy::{Applicant, Policy, Secret, Settings};

@@ -31,6 +31,7 @@ use super::{
     gate::Gate,
     identity::Identity,
     live::Live,
+    lock::{Lock, LockStore, VolatileLock},
     metrics::{Metrics, Verdicts},
     throttle::{Banned, Throttle, ThrottleRules},
     voice::Voice,
@@ -59,6 +60,8 @@ pub struct Settings {
     pub commands: Option<CommandTopics>,
     /// Who is asked about logins and rights.
     pub backends: Backends,
+    /// What is said of the lock.
+    pub lock: super::lock::Settings,
 }
 
 impl Default for Settings {
@@ -72,6 +75,7 @@ impl Default for Settings {
             throttle: ThrottleRules::default(),
             commands: None,
             backends: Backends::default(),
+            lock: Default::default(),
         }
     }
 }
@@ -158,6 +162,7 @@ pub struct Policy {
     /// Raised whenever rules or accounts of any kind have changed.
     generation: AtomicU64,
     live: Arc<Live>,
+    lock: Arc<Lock>,
     audit: Audit,
     metrics: Arc<Metrics>,
     throttle: Arc<Throttle>,
@@ -169,14 +174,15 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Reads accounts and rules, for a gateway that itself says nothing. Blocks.
+    /// Reads accounts and rules, for a gateway that itself says nothing and whose lock is not kept. Blocks.
     pub fn open(store: Arc<dyn AccountStore>, settings: Settings) -> Result<Arc<Self>, AccountError> {
-        Ok(Self::open_with_voice(store, settings)?.0)
+        Ok(Self::open_with_voice(store, Arc::new(VolatileLock), settings)?.0)
     }
 
-    /// Reads accounts and rules; with the policy comes its one [`Voice`]. Blocks.
+    /// Reads accounts, rules and the state of the lock; with the policy comes its one [`Voice`]. Blocks.
     pub fn open_with_voice(
         store: Arc<dyn AccountStore>,
+        lock: Arc<dyn LockStore>,
         settings: Settings,
     ) -> Result<(Arc<Self>, Voice), AccountError> {
         let book = read(&*store, &settings)?;
@@ -186,10 +192,14 @@ impl Policy {
         let login = Login::new(store, upgrade, remember, metrics.clone(), throttle.clone())
             .map_err(|error| AccountError { what: format!("no random numbers: {error}") })?;
         let voice = Voice::new();
+        let live: Arc<Live> = Arc::default();
+        let lock = Lock::load(lock, settings.lock.clone(), live.clone())
+            .map_err(|error| AccountError { what: error.what })?;
         let policy = Policy {
             book: ArcSwap::from_pointee(book),
             generation: AtomicU64::new(0),
-            live: Arc::default(),
+            live,
+            lock: Arc::new(lock),
             audit: Audit::default(),
             metrics,
             throttle,
@@ -210,11 +220,17 @@ impl Policy {
     pub fn change(&self, settings: Settings) -> Result<(), AccountError> {
         let _one_at_a_time = self.reloading.lock();
         let new = Arc::new(read(self.login.store(), &settings)?);
+        self.lock.set(settings.lock.clone());
         self.settings.store(Arc::new(settings));
         self.book.store(new);
         self.generation.fetch_add(1, Ordering::Release);
         self.live.raise(|_| true);
         Ok(())
+    }
+
+    /// What is closed, whatever the rules say.
+    pub fn lock(&self) -> &Arc<Lock> {
+        &self.lock
     }
 
     /// Every backend there is.
@@ -461,9 +477,11 @@ impl Policy {
         }
         // What changed while the password was being verified counts.
         let mut gate = Gate::new(self.clone(), Arc::new(identity), presence);
-        match gate.ended() {
+        match gate.ended().or_else(|| gate.locked_out()) {
             None => {
                 self.metrics.permit(Operation::Connect);
+                // Until its first turn nothing of it is on its way.
+                gate.rest();
                 Ok(gate)
             }
             Some(denial) => Err(denial),
@@ -486,6 +504,7 @@ impl Policy {
             reason: code.text(),
             code,
             audit: None,
+            lock: None,
         };
         let who = Refused { client, user, address, login: None };
         self.audit.refused(who, Operation::Connect, "", &denial, std::time::Instant::now())

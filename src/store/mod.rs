@@ -9,10 +9,12 @@ pub mod accounts;
 mod database;
 mod error;
 mod files;
+pub mod lock;
 pub mod pairings;
 pub mod state;
 
 pub use accounts::AccountsDb;
 pub use error::StoreError;
+pub use lock::LockDb;
 pub use pairings::PairingsDb;
 pub use state::StateDb;

@@ -141,6 +141,7 @@ fn the_gateway_answers_as_it_acts_for_a_user_and_for_a_connected_client() {
             "listener pass",
             "login pass",
             "reserved pass",
+            "lock pass",
             "superuser pass",
             "deny deny",
             "allow not-asked",

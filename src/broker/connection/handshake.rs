@@ -163,7 +163,7 @@ async fn enter(
         gate.will_is_known(&will.topic).await;
     }
     if let Some(will) = &request.will
-        && let Err(denial) = gate.will(&will.topic, ())
+        && let Err(denial) = gate.leave_will(&will.topic)
     {
         return Err(denied(version, &denial, "will refused: "));
     }

@@ -218,13 +218,18 @@ where
     fn refuse_publish(&mut self, publish: &Publish<'_>, denial: Denial) -> Result<(), End> {
         self.broker.counters.refused.fetch_add(1, Ordering::Relaxed);
         if self.client.version != Version::V5 {
-            match self.broker.settings.refused_publish_v3 {
-                RefusedPublish::Disconnect => return Err(End::Refused(denial)),
-                RefusedPublish::Acknowledge => {
-                    if let Some(id) = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce) {
-                        self.session.incoming.receive(id);
-                    }
+            let closes = match denial.lock {
+                // At QoS 0 the client keeps nothing that it could come back with.
+                Some(_) => {
+                    publish.qos != QoS::AtMostOnce && self.broker.policy.lock().settings().disconnect_v3
                 }
+                None => self.broker.settings.refused_publish_v3 == RefusedPublish::Disconnect,
+            };
+            if closes {
+                return Err(End::Refused(denial));
+            }
+            if let Some(id) = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce) {
+                self.session.incoming.receive(id);
             }
         }
         let why = denial.to_string();

@@ -123,7 +123,12 @@ pub(super) fn refuse(version: Version, reason: ReasonCode, why: impl ToString) -
 }
 
 pub(super) fn denied(version: Version, denial: &Denial, what: &str) -> Refusal {
-    Refusal { by_gate: true, ..refuse(version, denial.code, format!("{what}{denial}")) }
+    let code = match denial.lock {
+        // 3.x has no word for "locked": "unavailable" has the client come again, "not authorized" may have it give up.
+        Some(_) if version != Version::V5 => ReasonCode::ServerUnavailable,
+        _ => denial.code,
+    };
+    Refusal { by_gate: true, ..refuse(version, code, format!("{what}{denial}")) }
 }
 
 /// The client identifier, assigned if it brings none [MQTT-3.1.3-6], and whether it was.

@@ -169,7 +169,7 @@ where
                 waiting.push(text);
                 continue;
             }
-            if self.gate.subscribe(&subscription.filter, ()).is_err() {
+            if self.gate.keep_subscription(&subscription.filter).is_err() {
                 tracing::info!(
                     client = ?self.seat.outbox.client_id, user = ?self.gate.identity().user, filter = ?text,
                     "a subscription ended with its right"

@@ -162,6 +162,7 @@ impl Login {
             reason: "bad user name or password",
             code: ReasonCode::BadUserNameOrPassword,
             audit: None,
+            lock: None,
         };
         let (user, address) = (&candidate.user, candidate.address.ip());
         let Some(password) = password else {

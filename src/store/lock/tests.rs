@@ -1,0 +1,99 @@
+//! What is kept of the lock comes back; what cannot be understood is told.
+
+use super::*;
+use crate::policy::lock::Difference;
+
+fn hold(by: &str) -> Hold {
+    Hold { cause: Cause::Locked, since: Timestamp::from_second(1_000_000_000).unwrap(), by: by.into() }
+}
+
+fn scopes() -> Vec<Scope> {
+    let users = ["a\"b", "c,d"].into_iter().map(Arc::from).collect();
+    vec![
+        Scope::GATEWAY,
+        Scope::parse("topic:doors/#", Some("bob")).unwrap(),
+        Scope::parse("publish", Some("*")).unwrap(),
+        Scope { area: Area::Subscribe, who: Who::EveryoneBut(Arc::new(users)) },
+    ]
+}
+
+fn save(db: &LockDb, old: &State, new: &State, log: &[Entry]) {
+    let difference: Difference = old.difference(new);
+    db.save(&Edit { difference: &difference, since: new.since(), log }).unwrap();
+}
+
+fn full() -> State {
+    let holds = scopes().into_iter().flat_map(|scope| {
+        [(scope.clone(), Holder::Panel, hold("button")), (scope, Holder::Latch, hold("phone"))]
+    });
+    State::restore(holds, Some(Timestamp::from_second(1_000_000_001).unwrap()))
+}
+
+#[test]
+fn what_was_kept_comes_back_and_what_was_let_go_does_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = LockDb::open(directory.path()).unwrap();
+    assert!(db.load().unwrap().state.is_empty());
+    let (empty, full) = (State::default(), full());
+    save(&db, &empty, &full, &[]);
+    assert_eq!(LockDb::open(directory.path()).unwrap().load().unwrap().state, full);
+    let fewer = full.holds().filter(|(_, holder, _)| *holder == Holder::Panel);
+    let fewer = State::restore(fewer.map(|(s, h, hold)| (s.clone(), h, hold.clone())), None);
+    save(&db, &full, &fewer, &[]);
+    let kept = LockDb::open(directory.path()).unwrap().load().unwrap();
+    assert_eq!((kept.state, kept.damage), (fewer, None));
+}
+
+#[test]
+fn the_log_keeps_the_newest_lines_in_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = LockDb::open(directory.path()).unwrap();
+    let line = |n: usize| Entry {
+        at: Timestamp::from_second(n as i64).unwrap(),
+        holder: "panel".into(),
+        did: "closed".into(),
+        scope: n.to_string(),
+        by: "button".into(),
+    };
+    let all: Vec<Entry> = (0..LINES as usize + 50).map(line).collect();
+    save(&db, &State::default(), &State::default(), &all);
+    assert_eq!(db.log(3).unwrap(), all[all.len() - 3..]);
+    assert_eq!(db.log(usize::MAX).unwrap().len(), LINES as usize);
+}
+
+#[test]
+fn a_row_that_cannot_be_understood_is_damage_and_the_others_count() {
+    let wrong = [
+        "UPDATE hold SET area = 'door' WHERE area = 'gateway'",
+        "UPDATE hold SET who = 'bob' WHERE who = '*'",
+        "UPDATE hold SET who = 'but:[1]' WHERE who LIKE 'but:%'",
+        "UPDATE hold SET holder = 'nobody' WHERE holder = 'panel'",
+        "UPDATE hold SET cause = '' WHERE area = 'publish'",
+        "UPDATE hold SET since = 9223372036854775807 WHERE area = 'publish'",
+    ];
+    for sql in wrong {
+        let directory = tempfile::tempdir().unwrap();
+        let db = LockDb::open(directory.path()).unwrap();
+        save(&db, &State::default(), &full(), &[]);
+        db.database.connection().execute_batch(sql).unwrap();
+        let kept = db.load().unwrap();
+        assert!(kept.damage.is_some_and(|why| why.contains("lock.db")), "{sql}");
+        assert!(kept.state.is_any_closed(), "{sql}");
+    }
+}
+
+#[test]
+fn a_damaged_file_is_put_aside_and_told() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(LockDb::open(directory.path()).unwrap());
+    let path = directory.path().join(LockDb::FILE);
+    for tail in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(directory.path().join(format!("lock.db{tail}")));
+    }
+    std::fs::write(&path, "no database, however long it goes on".repeat(200)).unwrap();
+    let kept = LockDb::open(directory.path()).unwrap().load().unwrap();
+    assert!(kept.damage.unwrap().contains("damaged-"));
+    let aside = std::fs::read_dir(directory.path()).unwrap().filter_map(Result::ok);
+    assert_eq!(aside.filter(|f| f.file_name().to_string_lossy().contains("damaged")).count(), 1);
+    assert_eq!(LockDb::open(directory.path()).unwrap().load().unwrap().damage, None);
+}
