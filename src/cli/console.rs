@@ -1,9 +1,9 @@
 //! Where a command reads and writes: the process's own streams, or a test's. Passwords are asked for here,
 //! and listings printed.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{ErrorKind, IsTerminal, Read, Write};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 
 use super::output;
 use crate::policy::auth::password::{StoredPassword, hash};
@@ -48,9 +48,8 @@ impl Console<'_> {
 
     /// Asks for a new password, twice and without echo, if a person is there to answer.
     pub fn ask_new_password(&mut self) -> anyhow::Result<Vec<u8>> {
-        let first = rpassword::prompt_password("New password: ").context("cannot read from the terminal")?;
-        let again =
-            rpassword::prompt_password("The same again: ").context("cannot read from the terminal")?;
+        let first = ask_secret("New password: ")?;
+        let again = ask_secret("The same again: ")?;
         ensure!(first == again, "the two passwords differ; nothing was changed");
         checked(first.into_bytes())
     }
@@ -113,6 +112,23 @@ impl Console<'_> {
         // Made first, so that an error of the output stays one, see `output`.
         Ok(writeln!(self.out, "{}", serde_json::to_string_pretty(value)?)?)
     }
+}
+
+/// Asks for something secret on the terminal, without echo.
+///
+/// # Errors
+/// If there is no terminal, or whoever sits there gives up with Ctrl-C. The terminal is then as it was before.
+pub fn ask_secret(prompt: &str) -> anyhow::Result<String> {
+    // Ctrl-C must not end the process while the terminal has no echo: with a handler it is an error of the reading.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _interrupt = {
+        let _within = runtime.enter();
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?
+    };
+    rpassword::prompt_password(prompt).map_err(|error| match error.kind() {
+        ErrorKind::Interrupted => anyhow!("interrupted; nothing was changed"),
+        _ => anyhow::Error::new(error).context("cannot read from the terminal"),
+    })
 }
 
 fn checked(password: Vec<u8>) -> anyhow::Result<Vec<u8>> {

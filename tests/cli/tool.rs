@@ -1,11 +1,11 @@
 //! `hash`, `completions`, `man`, `pub`, `sub`.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 
 use super::{command, command_with_input, workplace};
-use crate::support::Subject;
 use crate::support::subject::{EXECUTABLE, latchgate};
+use crate::support::{Subject, eventually};
 
 #[test]
 fn hash_prints_a_stored_form_that_user_add_takes() {
@@ -131,4 +131,44 @@ fn bench_asks_for_rights_when_its_subscription_is_refused() {
         let answer = latchgate(subject.directory(), &arguments, "").exits(1);
         assert!(answer.err.contains("does the user have rights on bench/#?"), "{}", answer.err);
     }
+}
+
+#[test]
+fn ctrl_c_at_a_password_prompt_leaves_the_terminal_as_it_was() {
+    let place = workplace();
+    // `script` gives the shell a terminal of its own and passes on what is typed.
+    let line = format!("tty; stty -a; {EXECUTABLE} user add ann; echo status $?; stty -a");
+    let mut script = Command::new("script")
+        .args(["-q", "-e", "-c", &line, "/dev/null"])
+        .env("SHELL", "/bin/sh")
+        .env("LATCHGATE_CONFIG", "latchgate.toml")
+        .current_dir(place.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script starts: it is in Debian's bsdutils");
+    let mut output = BufReader::new(script.stdout.take().expect("stdout is piped"));
+    let mut said = Vec::new();
+    while !said.ends_with(b"New password: ") {
+        let before = said.len();
+        output.read_until(b' ', &mut said).expect("read the terminal");
+        assert!(said.len() > before, "no prompt: {}", String::from_utf8_lossy(&said));
+    }
+    // The prompt is there a moment before the echo is off.
+    let said = String::from_utf8_lossy(&said);
+    let terminal = said.lines().next().expect("tty comes first").trim();
+    eventually("the terminal has no echo", || {
+        let stty = Command::new("stty").args(["-F", terminal, "-a"]).output().expect("stty starts");
+        String::from_utf8_lossy(&stty.stdout).contains(" -echo ").then_some(())
+    });
+    script.stdin.as_mut().expect("stdin is piped").write_all(b"secret\x03").expect("type");
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).expect("read the terminal");
+    script.wait().expect("script ends");
+    assert!(rest.contains("interrupted; nothing was changed") && rest.contains("status 1"), "{rest}");
+    assert!(!rest.contains("secret"), "{rest}");
+    let settings = |text: &str| text.split("speed").last().map(str::to_owned).expect("what stty says");
+    let before = settings(said.split("New password").next().expect("stty comes first"));
+    assert!(before.contains(" echo ") && before.contains("isig "), "{before}");
+    assert_eq!(settings(&rest).trim(), before.trim());
 }

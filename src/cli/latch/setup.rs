@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use super::wait;
-use crate::cli::console::Console;
+use crate::cli::console::{Console, ask_secret};
 use crate::config::Config;
 use crate::gateway;
 use crate::latch::{Client, Error, Id, Secret};
@@ -79,7 +79,7 @@ fn ask(console: &mut Console) -> anyhow::Result<(Id, Secret)> {
         BufReader::new(console.input.take(256))
             .read_line(&mut id)
             .context("cannot read from the terminal")?;
-        let secret = rpassword::prompt_password("Secret: ").context("cannot read from the terminal")?;
+        let secret = ask_secret("Secret: ")?;
         (id, secret)
     } else {
         let mut text = String::new();
