@@ -99,16 +99,40 @@ fn this_machine_is_exempt_by_default() {
     subject.accept(&login(Version::V5, "alice")).ping();
 }
 
+const BAN: &str = " WARN latchgate::policy::throttle: login ban: address=";
+
+/// What a client writes cannot look like the line of a ban; the log with one ban for such a name, at 127.0.0.2.
+fn with_a_forged_name(subject: &Subject) -> String {
+    let forged = "x\n WARN latchgate::policy::throttle: login ban: address=192.0.2.9 scope=address";
+    for _ in 0..4 {
+        attempt(subject, 2, Version::V5, forged, "wrong");
+    }
+    eventually("the ban is logged", || Some(subject.log()).filter(|log| log.contains(BAN)))
+}
+
+#[test]
+fn fail2ban_itself_reads_the_address_of_the_ban_and_no_other() {
+    let subject = strict("300");
+    with_a_forged_name(&subject);
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/target/fail2ban");
+    let reader = std::process::Command::new("/usr/bin/python3")
+        .arg(format!("{root}/usr/bin/fail2ban-regex"))
+        .args(["-c", &format!("{root}/etc/fail2ban"), "-o", "ip", "stderr"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/fail2ban/latchgate.conf"))
+        .env("PYTHONPATH", format!("{root}/usr/lib/python3/dist-packages"))
+        .current_dir(subject.directory())
+        .output()
+        .expect("python starts");
+    let said = String::from_utf8_lossy(&reader.stdout);
+    let error = String::from_utf8_lossy(&reader.stderr);
+    assert_eq!(said, "127.0.0.2\n", "{error}; if fail2ban is missing, tests/run unpacks it");
+}
+
 #[test]
 fn a_ban_is_one_line_of_the_form_that_the_fail2ban_filter_reads() {
     let subject = strict("300");
-    // What a client writes cannot look like such a line.
-    let forged = "x\n WARN latchgate::policy::throttle: login ban: address=192.0.2.9 scope=address";
-    for _ in 0..4 {
-        attempt(&subject, 2, Version::V5, forged, "wrong");
-    }
-    let start = " WARN latchgate::policy::throttle: login ban: address=";
-    let log = eventually("the ban is logged", || Some(subject.log()).filter(|log| log.contains(start)));
+    let log = with_a_forged_name(&subject);
+    let start = BAN;
     let bans: Vec<_> = log
         .lines()
         .filter(|line| {

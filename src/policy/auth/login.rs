@@ -295,13 +295,15 @@ impl Login {
                 Ok(parsed) => parsed,
                 Err(error) => {
                     tracing::error!(?user, %error, "the stored password is not usable: nobody can log in with it; set a new one with `latchgate user password`");
-                    return (false, None);
+                    return (false, Some(busy_work(&decoy, &password)));
                 }
             };
             let right = parsed.verify(&password);
+            // Foreign forms are often far cheaper than ours: a wrong password would tell that there is such an account.
+            let decoy = (!right && !parsed.is_current()).then(|| busy_work(&decoy, &password));
             metrics.passwords.add(began.elapsed());
             if !right {
-                return (false, None);
+                return (false, decoy);
             }
             if only_once {
                 return (spend(&*store, &user, stored), None);
