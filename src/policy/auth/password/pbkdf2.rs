@@ -1,6 +1,7 @@
 //! PBKDF2 with HMAC (RFC 8018 section 5.2) as five forms store it.
 
-use hmac::Hmac;
+use std::num::NonZeroU32;
+
 use subtle::ConstantTimeEq;
 
 use super::write::{ITERATIONS, KEY_LENGTH, SALT_LENGTH};
@@ -76,10 +77,43 @@ impl Pbkdf2 {
 
 /// Fills `key` from a password.
 pub(super) fn derive(digest: Digest, password: &[u8], salt: &[u8], iterations: u32, key: &mut [u8]) {
-    match digest {
-        Digest::Sha1 => pbkdf2::pbkdf2::<Hmac<sha1::Sha1>>(password, salt, iterations, key),
-        Digest::Sha256 => pbkdf2::pbkdf2::<Hmac<sha2::Sha256>>(password, salt, iterations, key),
-        Digest::Sha512 => pbkdf2::pbkdf2::<Hmac<sha2::Sha512>>(password, salt, iterations, key),
+    let algorithm = match digest {
+        Digest::Sha1 => ring::pbkdf2::PBKDF2_HMAC_SHA1,
+        Digest::Sha256 => ring::pbkdf2::PBKDF2_HMAC_SHA256,
+        Digest::Sha512 => ring::pbkdf2::PBKDF2_HMAC_SHA512,
+    };
+    // No stored form has no rounds: they are refused when they are parsed.
+    let iterations = NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN);
+    ring::pbkdf2::derive(algorithm, iterations, salt, password, key);
+}
+
+#[cfg(test)]
+mod tests {
+    use hmac::Hmac;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// The crate pbkdf2 is another implementation, by others.
+        #[test]
+        fn keys_are_those_that_another_implementation_derives(
+            password in prop::collection::vec(any::<u8>(), 0..200),
+            salt in prop::collection::vec(any::<u8>(), 0..80),
+            iterations in 1_u32..20,
+            length in 1_usize..=MAX_KEY,
+        ) {
+            let (mut ours, mut other) = (vec![0; length], vec![0; length]);
+            for digest in [Digest::Sha1, Digest::Sha256, Digest::Sha512] {
+                derive(digest, &password, &salt, iterations, &mut ours);
+                let (password, salt, key) = (&password, &salt, &mut other);
+                match digest {
+                    Digest::Sha1 => pbkdf2::pbkdf2::<Hmac<sha1::Sha1>>(password, salt, iterations, key),
+                    Digest::Sha256 => pbkdf2::pbkdf2::<Hmac<sha2::Sha256>>(password, salt, iterations, key),
+                    Digest::Sha512 => pbkdf2::pbkdf2::<Hmac<sha2::Sha512>>(password, salt, iterations, key),
+                }.expect("HMAC takes keys of every length (RFC 2104)");
+                prop_assert_eq!(&ours, &other);
+            }
+        }
     }
-    .expect("HMAC takes keys of every length (RFC 2104)");
 }
