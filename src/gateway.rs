@@ -1,6 +1,10 @@
 //! How do the parts start and stop? The only place that knows every part.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -19,12 +23,14 @@ use crate::{
 mod backends;
 mod doors;
 mod latch;
+mod liveness;
 pub mod recovery;
 mod reload;
 
 use doors::Doors;
 use latch::Latch;
 pub use latch::{open_latch, service as latch_service};
+use liveness::Liveness;
 use reload::{Running, obey};
 
 /// Why the gateway cannot run.
@@ -48,12 +54,19 @@ pub enum GatewayError {
     /// A listener cannot listen.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A socket was handed over that is no listener's.
+    #[error(
+        "the service manager opened a socket with the name {0:?}, and no listener has that name: FileDescriptorName= in its .socket \
+         unit must be a listener's name"
+    )]
+    Handed(String),
 }
 
 /// A running gateway; it stops when dropped, in order only by [`Gateway::stop`].
 pub struct Gateway {
     broker: Arc<Broker>,
     running: Arc<Running>,
+    accounts: Arc<AccountsDb>,
     state: Arc<StateDb>,
     tasks: JoinSet<()>,
 }
@@ -70,19 +83,32 @@ impl Gateway {
     /// # Errors
     /// Whatever part cannot start; nothing is left running then.
     pub fn start(config: &Config) -> Result<Self, GatewayError> {
+        Self::start_with(config, Vec::new())
+    }
+
+    /// The same with sockets that were opened already, each for the listener whose name it has; its address is then the
+    /// socket's.
+    ///
+    /// # Errors
+    /// As [`Gateway::start`]; and if a socket is no listener's.
+    pub fn start_with(config: &Config, handed: Vec<(String, TcpListener)>) -> Result<Self, GatewayError> {
+        let is_ours = |name: &str| config.listeners.iter().any(|listener| listener.name == name);
+        if let Some((name, _)) = handed.iter().find(|(name, _)| !is_ours(name)) {
+            return Err(GatewayError::Handed(name.clone()));
+        }
         let accounts = Arc::new(AccountsDb::open(&config.gateway.state)?);
         let socket = AdminSocket::bind(&config.gateway.state)?;
         let mut latch = Latch::open(config)?;
         let lock = Arc::new(LockDb::open(&config.gateway.state)?);
         let settings = policy_settings(config, backends::open(config)?);
-        let (policy, voice) = Policy::open_with_voice(accounts, lock, settings)?;
+        let (policy, voice) = Policy::open_with_voice(accounts.clone(), lock, settings)?;
         let (state, saved) = StateDb::open(&config.gateway.state)?;
         let state = Arc::new(state);
         let broker = Broker::new(policy.clone(), state.clone(), broker_settings(config));
         broker.restore(saved);
         let speaker = Speaker::new(&broker, voice);
         policy.lock().announce_with(Box::new(speaker.clone()));
-        let mut doors = Doors::new(broker.clone(), policy.clone());
+        let mut doors = Doors::new(broker.clone(), policy.clone(), handed);
         let prepared = doors.prepare(config)?;
         let http = config.admin.http.map(admin::listen).transpose()?;
         doors.change(config, prepared);
@@ -123,12 +149,23 @@ impl Gateway {
             tasks.spawn(admin.clone().serve_http(listener));
         }
         tasks.spawn(admin.serve_socket(socket));
-        Ok(Gateway { broker, running, state, tasks })
+        Ok(Gateway { broker, running, accounts, state, tasks })
+    }
+
+    /// Where it listens, in a line for people.
+    pub fn status(&self) -> String {
+        self.running.status()
     }
 
     /// Name and address of every listener.
     pub fn listening(&self) -> Vec<(String, SocketAddr)> {
         self.running.seen.load().listening.clone()
+    }
+
+    /// Calls `sign` every `interval`, as long as broker and store answer; until the gateway stops.
+    pub fn show_life(&mut self, interval: Duration, sign: impl Fn() + Send + 'static) {
+        let parts = Liveness::new(self.broker.clone(), self.accounts.clone(), self.state.clone());
+        self.tasks.spawn(parts.watch(interval, sign));
     }
 
     /// What can be counted.

@@ -25,6 +25,7 @@ mod publish;
 mod reload;
 mod role;
 mod run;
+mod setup;
 mod subscribe;
 mod user;
 
@@ -70,6 +71,7 @@ struct Cli {
 enum Command {
     Demo(demo::DemoArgs),
     Run(run::RunArgs),
+    Setup(setup::SetupArgs),
     Check(check::CheckArgs),
     Pub(publish::PublishArgs),
     Sub(subscribe::SubscribeArgs),
@@ -106,6 +108,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Demo(args) => demo::run(args),
         Command::Run(args) => run::run(args, &context),
+        Command::Setup(args) => setup::run(args, &context),
         Command::Hash(args) => hash::run(args),
         Command::User(command) => user::run(command, &context.state_dir()?),
         Command::Role(command) => role::run(command, &context.state_dir()?),

@@ -7,7 +7,11 @@ use crate::gateway::Gateway;
 use crate::system::{
     limits, notify,
     signals::{Event, Signals},
+    sockets,
 };
+
+/// Signs of life in the time within which the service manager wants one: two may come late.
+const SIGNS: u32 = 3;
 
 /// Run the gateway in the foreground, until SIGTERM or Ctrl-C; SIGHUP reads the configuration, accounts and rules again
 #[derive(Debug, clap::Args)]
@@ -23,13 +27,15 @@ pub fn run(_args: RunArgs, context: &Context) -> anyhow::Result<ExitCode> {
     if let Err(error) = limits::raise_open_files() {
         tracing::warn!(%error, "the number of open files cannot be raised: it bounds the connections");
     }
+    let handed = sockets::take()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;
-        let gateway = Gateway::start(&config)?;
-        let addresses: Vec<String> =
-            gateway.listening().iter().map(|(name, address)| format!("{name} {address}")).collect();
-        notify::ready(&format!("listening on {}", addresses.join(", ")));
+        let mut gateway = Gateway::start_with(&config, handed)?;
+        notify::ready(&gateway.status());
+        if let Some(within) = notify::watchdog() {
+            gateway.show_life(within / SIGNS, notify::alive);
+        }
         loop {
             match signals.next().await {
                 Event::Shutdown => break,

@@ -12,7 +12,7 @@ section! {
     pub struct Gateway {
         /// The name of this gateway, as other machines see it: in topics and in the client identifiers of bridges.
         /// Default: the MAC address of the first wired network interface, else the host name.
-        pub id: String => Identity = machine_id(Path::new("/sys/class/net"), Path::new("/proc/sys/kernel/hostname")),
+        pub id: String => Identity = machine_id(Path::new("/sys/class/net"), &rustix::system::uname().nodename().to_string_lossy()),
 
         /// The folder of the databases (and later of whatever else must survive a restart). Default:
         /// `latchgate-state` in the folder of this file; without a file, in the working directory.
@@ -34,14 +34,13 @@ impl Gateway {
     }
 }
 
-/// The MAC address of the first wired interface listed in `interfaces`, else the host name in `host_name`.
-fn machine_id(interfaces: &Path, host_name: &Path) -> String {
+/// The MAC address of the first wired interface listed in `interfaces`, else the host name. The latter does not come from `/proc`:
+/// a service sees little of that.
+fn machine_id(interfaces: &Path, host_name: &str) -> String {
     if let Some(mac) = first_wired_mac(interfaces) {
         return mac;
     }
-    let host: String = fs::read_to_string(host_name)
-        .unwrap_or_default()
-        .trim()
+    let host: String = host_name
         .chars()
         .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
         .take(64)
@@ -94,16 +93,14 @@ mod tests {
         interface(root.path(), "docker0", 3, "02:42:00:00:00:03", &[]);
         interface(root.path(), "eth10", 12, "B8:27:EB:00:00:12", &["device"]);
         interface(root.path(), "eth2", 4, "B8:27:EB:08:45:1E", &["device"]);
-        assert_eq!(machine_id(root.path(), Path::new("/nonexistent")), "b827eb08451e");
+        assert_eq!(machine_id(root.path(), "porch"), "b827eb08451e");
     }
 
     #[test]
     fn without_a_wired_interface_the_id_is_the_host_name() {
         let root = tempfile::tempdir().unwrap();
         interface(root.path(), "wlan0", 2, "b8:27:eb:00:00:02", &["device", "wireless"]);
-        let host = root.path().join("hostname");
-        fs::write(&host, "porch/+#pi.local\n").unwrap();
-        assert_eq!(machine_id(root.path(), &host), "porchpi.local");
-        assert_eq!(machine_id(Path::new("/nonexistent"), Path::new("/nonexistent")), "latchgate");
+        assert_eq!(machine_id(root.path(), "porch/+#pi.local\n"), "porchpi.local");
+        assert_eq!(machine_id(Path::new("/nonexistent"), ""), "latchgate");
     }
 }

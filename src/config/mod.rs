@@ -171,7 +171,7 @@ pub fn reference() -> String {
         Config::builtin();
     let mut out = String::from(
         "# The configuration of latchgate, with every key at its default. Relative paths start at the folder of\n\
-         # this file. Unknown keys are errors. `latchgate check` says whether a file is right.\n",
+         # this file; `$CREDENTIALS_DIRECTORY/NAME` is a credential that systemd loaded (LoadCredential=). Unknown keys are errors. `latchgate check` says whether a file is right.\n",
     );
     Gateway::describe("", "gateway", &[], &gateway, &mut out);
     Listeners::describe("", "listener", &[], &listeners, &mut out);

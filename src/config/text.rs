@@ -1,5 +1,6 @@
 //! Text that means something: paths, addresses, names, patterns.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -27,13 +28,23 @@ impl Scalar for RelativePath {
         match text(value, "state")? {
             "" => Err(Fault::new("is empty", "give a path; a relative one starts at this file's folder")),
             path if path.contains('\0') => Err(Fault::new("holds the null character", "take it out")),
-            path => Ok(folder.join(path)),
+            path => Ok(match path.strip_prefix("$CREDENTIALS_DIRECTORY/") {
+                Some(name) => credentials(std::env::var_os("CREDENTIALS_DIRECTORY")).join(name),
+                None => folder.join(path),
+            }),
         }
     }
 
     fn show(value: &PathBuf) -> String {
         show_text(&value.to_string_lossy())
     }
+}
+
+/// Where systemd puts the credentials of the service (`LoadCredential=`). A command that is not run by it reads the same
+/// configuration; what it names must not differ, or `check` and `reload` would see other files than the gateway.
+fn credentials(directory: Option<OsString>) -> PathBuf {
+    let directory = directory.filter(|directory| Path::new(directory).is_absolute());
+    directory.map_or_else(|| "/run/credentials/latchgate.service".into(), PathBuf::from)
 }
 
 /// IP address and port.
@@ -296,6 +307,17 @@ mod tests {
         assert_eq!(parse::<RelativePath>("'state'"), Ok("/etc/gate/state".into()));
         assert_eq!(parse::<RelativePath>("'/var/lib/x'"), Ok("/var/lib/x".into()));
         assert!(parse::<RelativePath>("''").is_err());
+    }
+
+    #[test]
+    fn a_credential_is_found_where_systemd_put_it_also_by_commands_that_it_did_not_start() {
+        let named = parse::<RelativePath>("'$CREDENTIALS_DIRECTORY/server.key'");
+        assert_eq!(named, Ok(credentials(std::env::var_os("CREDENTIALS_DIRECTORY")).join("server.key")));
+        assert_eq!(credentials(Some("/run/c/x".into())), Path::new("/run/c/x"));
+        for other in [None, Some("".into()), Some("relative".into())] {
+            assert_eq!(credentials(other), Path::new("/run/credentials/latchgate.service"));
+        }
+        assert_eq!(parse::<RelativePath>("'$HOME/x'"), Ok("/etc/gate/$HOME/x".into()));
     }
 
     #[test]

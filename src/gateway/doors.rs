@@ -1,7 +1,7 @@
 //! The listeners of a running gateway, opened, changed and closed one by one.
 
 use std::{
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -33,6 +33,8 @@ use super::{GatewayError, open_tls};
 pub(super) struct Doors {
     broker: Arc<Broker>,
     policy: Arc<Policy>,
+    /// Sockets that were opened for us, by the names of their listeners. They are kept: whoever opened them does too.
+    handed: Vec<(String, TcpListener)>,
     open: Vec<Open>,
 }
 
@@ -53,8 +55,8 @@ pub(super) struct Prepared {
 }
 
 impl Doors {
-    pub fn new(broker: Arc<Broker>, policy: Arc<Policy>) -> Self {
-        Doors { broker, policy, open: Vec::new() }
+    pub fn new(broker: Arc<Broker>, policy: Arc<Policy>, handed: Vec<(String, TcpListener)>) -> Self {
+        Doors { broker, policy, handed, open: Vec::new() }
     }
 
     /// Gets everything ready that `config` needs beyond what is open: files are read and sockets bound. Nothing changes
@@ -71,8 +73,10 @@ impl Doors {
             }
             // A socket goes on if its address does: it cannot be bound twice.
             let there = self.open.iter().find(|open| open.config.address == listener.address);
-            let socket = match there {
-                Some(open) if listener.address.port() != 0 => open.socket.clone(),
+            let handed = self.handed.iter().find(|(name, _)| *name == listener.name);
+            let socket = match (there, handed) {
+                (_, Some((_, socket))) => Arc::new(Tcp::take_over(listener, socket)?),
+                (Some(open), _) if listener.address.port() != 0 => open.socket.clone(),
                 _ => Arc::new(Tcp::bind(listener)?),
             };
             prepared.push(Prepared { config: listener.clone(), socket, tls });
@@ -119,6 +123,10 @@ impl Doors {
         }
         let address = socket.address().unwrap_or(config.address);
         tracing::info!(listener = config.name, %address, "listening");
+        if address.port() != config.address.port() && config.address.port() != 0 {
+            let configured = config.address;
+            tracing::warn!(listener = config.name, %address, %configured, "the service manager opened another address");
+        }
         Open { config, socket, tls, closed, tasks }
     }
 

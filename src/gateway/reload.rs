@@ -10,6 +10,7 @@ use crate::{
     admin::{self, Command, Reloaded},
     config::{Config, Difference},
     policy::{Policy, accounts::AccountError},
+    system::notify,
 };
 
 use super::{backends, doors::Doors, latch::Latch, open_latch, policy_settings};
@@ -44,7 +45,9 @@ pub(super) async fn obey(running: Arc<Running>, mut commands: mpsc::Receiver<Com
 impl Running {
     /// Reads the configuration file, accounts and rules again, and applies what can be applied. An error changes nothing.
     pub async fn reload(self: Arc<Self>) -> Result<Reloaded, String> {
-        let outcome = self.blocking(Self::apply).await;
+        notify::reloading();
+        let outcome = self.clone().blocking(Self::apply).await;
+        notify::ready(&self.status());
         match &outcome {
             Ok(Reloaded { applied, restart, .. }) => {
                 tracing::info!(?applied, "configuration, accounts and rules read again");
@@ -55,6 +58,14 @@ impl Running {
             Err(error) => tracing::error!(error, "nothing was changed: what was in force stays in force"),
         }
         outcome
+    }
+
+    /// Where it listens, in a line.
+    pub fn status(&self) -> String {
+        let seen = self.seen.load();
+        let addresses: Vec<_> =
+            seen.listening.iter().map(|(name, address)| format!("{name} {address}")).collect();
+        format!("listening on {}", addresses.join(", "))
     }
 
     /// What [`Running::reload`] would do.

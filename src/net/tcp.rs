@@ -54,6 +54,19 @@ impl Tcp {
         }
     }
 
+    /// Takes over a socket that listens already, in place of the listener's address. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// If the system has no descriptor left.
+    pub fn take_over(config: &config::Listener, socket: &std::net::TcpListener) -> Result<Self, BindError> {
+        let listener = socket.try_clone().and_then(TcpListener::from_std);
+        let address = socket.local_addr().unwrap_or(config.address);
+        match listener {
+            Ok(listener) => Ok(Tcp { listener, name: config.name.clone() }),
+            Err(source) => Err(BindError { name: config.name.clone(), address, source }),
+        }
+    }
+
     /// The address it is bound to, with the real port if 0 was asked for.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()

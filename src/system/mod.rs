@@ -9,3 +9,4 @@ pub mod log;
 pub mod memory;
 pub mod notify;
 pub mod signals;
+pub mod sockets;

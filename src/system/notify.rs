@@ -3,6 +3,8 @@
 //! Every function does nothing when the process was not started by a service manager that asks for
 //! notifications (`$NOTIFY_SOCKET`). A manager that cannot be reached is logged and never in the way.
 
+use std::time::Duration;
+
 use sd_notify::NotifyState;
 
 /// The gateway is up; `status` is one line for `systemctl status`. Also ends a reload.
@@ -28,6 +30,16 @@ pub fn status(status: &str) {
     send(&[NotifyState::Status(&one_line(status))]);
 }
 
+/// Within what time the service manager wants a sign of life (`WatchdogSec=`); without it kills the process. `None`: it wants none.
+pub fn watchdog() -> Option<Duration> {
+    sd_notify::watchdog_enabled().filter(|within| !within.is_zero())
+}
+
+/// The sign of life that [`watchdog`] asks for.
+pub fn alive() {
+    send(&[NotifyState::Watchdog]);
+}
+
 /// A line break would begin another assignment of the protocol.
 fn one_line(status: &str) -> String {
     status.replace(char::is_control, " ")
@@ -44,7 +56,6 @@ mod tests {
     use super::*;
     use std::os::unix::net::UnixDatagram;
     use std::process::Command;
-    use std::time::Duration;
 
     /// Runs itself once more as a child, since only a new process can be given another environment safely.
     #[test]
@@ -54,6 +65,8 @@ mod tests {
             ready("listening\nMAINPID=1");
             reloading();
             status("again");
+            assert_eq!(watchdog(), Some(Duration::from_millis(1500)));
+            alive();
             stopping();
             return;
         }
@@ -66,6 +79,7 @@ mod tests {
             .args(["--exact", name])
             .env(CHILD, "1")
             .env("NOTIFY_SOCKET", &path)
+            .env("WATCHDOG_USEC", "1500000")
             .output()
             .unwrap();
         assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
@@ -78,6 +92,7 @@ mod tests {
         assert_eq!(next(), "READY=1\nSTATUS=listening MAINPID=1");
         assert!(next().starts_with("RELOADING=1\nMONOTONIC_USEC="));
         assert_eq!(next(), "STATUS=again");
+        assert_eq!(next(), "WATCHDOG=1");
         assert_eq!(next(), "STOPPING=1");
     }
 }

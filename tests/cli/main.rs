@@ -7,6 +7,8 @@ mod account;
 mod config;
 mod pki;
 mod run;
+mod service;
+mod setup;
 mod tool;
 
 use std::path::Path;

@@ -219,7 +219,7 @@ fn day(seconds: i64) -> String {
 }
 
 /// A name for an authority that none other is likely to have.
-fn new_name() -> anyhow::Result<Name> {
+pub(super) fn new_name() -> anyhow::Result<Name> {
     let mut bytes = [0; 4];
     getrandom::fill(&mut bytes).map_err(PkiError::from)?;
     Ok(format!("Latchgate CA {:08x}", u32::from_be_bytes(bytes)).parse()?)

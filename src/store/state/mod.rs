@@ -78,6 +78,12 @@ impl StateDb {
         Ok((StateDb { shared, thread: Mutex::new(Some(thread)) }, saved))
     }
 
+    /// Waits until the thread that writes has gone once around; whether it did. It may have failed to write (a full disk is told
+    /// by [`Journal::is_writable`]), but it is not stuck.
+    pub async fn answers(&self) -> bool {
+        self.shared.ask().await.is_ok()
+    }
+
     /// Writes what is left and closes the file. Later changes are not kept. Blocks.
     pub fn close(&self) {
         let thread = self.thread.lock().take();

@@ -10,7 +10,7 @@ use std::{
 };
 
 use parking_lot::{Condvar, Mutex, RwLock};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::broker::{Change, Written};
 use crate::store::StoreError;
@@ -50,6 +50,17 @@ struct Gathered {
     /// Since when something is unwritten.
     since: Option<Instant>,
     stop: bool,
+    /// Those who ask whether the thread still works.
+    asking: Vec<oneshot::Sender<()>>,
+}
+
+/// What the thread does at a time.
+struct Round {
+    dirty: Dirty,
+    /// How many changes are durable when it is done.
+    target: u64,
+    stop: bool,
+    asking: Vec<oneshot::Sender<()>>,
 }
 
 /// How many changes are durable, and how many were when a write failed last.
@@ -71,7 +82,14 @@ impl Shared {
     pub fn new(image: Image) -> Self {
         let since = (!image.dirty.is_empty()).then(Instant::now);
         Shared {
-            gathered: Mutex::new(Gathered { image, taken: 0, wanted: false, since, stop: false }),
+            gathered: Mutex::new(Gathered {
+                image,
+                taken: 0,
+                wanted: false,
+                since,
+                stop: false,
+                asking: Vec::new(),
+            }),
             together: RwLock::new(()),
             wake: Condvar::new(),
             progress: watch::Sender::default(),
@@ -126,6 +144,14 @@ impl Shared {
         Some(target)
     }
 
+    /// Asks the thread whether it still works. It answers after its next round, whether what it wrote could be written or not.
+    pub fn ask(&self) -> oneshot::Receiver<()> {
+        let (answer, answered) = oneshot::channel();
+        self.gathered.lock().asking.push(answer);
+        self.wake.notify_one();
+        answered
+    }
+
     pub fn stop(&self) {
         self.gathered.lock().stop = true;
         self.wake.notify_one();
@@ -165,12 +191,15 @@ impl Writer {
     /// Writes whenever somebody waits, or something has waited for long, until it is stopped.
     pub fn run(mut self) {
         loop {
-            let (dirty, target, stop) = self.gather();
+            let Round { dirty, target, stop, asking } = self.gather();
             let outcome = if dirty.is_empty() { Ok(()) } else { self.commit(&dirty) };
             let failed = outcome.is_err();
             match outcome {
                 Ok(()) => self.succeed(target),
                 Err(error) => self.fail(dirty, target, &error),
+            }
+            for answer in asking {
+                let _ = answer.send(());
             }
             if stop {
                 return;
@@ -184,9 +213,9 @@ impl Writer {
     }
 
     /// Waits for work, and takes it.
-    fn gather(&self) -> (Dirty, u64, bool) {
+    fn gather(&self) -> Round {
         let mut gathered = self.shared.gathered.lock();
-        while !gathered.stop && !gathered.wanted {
+        while !gathered.stop && !gathered.wanted && gathered.asking.is_empty() {
             let since = gathered.since;
             match since {
                 None => self.shared.wake.wait(&mut gathered),
@@ -203,7 +232,12 @@ impl Writer {
         gathered.wanted = false;
         gathered.since = None;
         gathered.taken = gathered.image.recorded;
-        (std::mem::take(&mut gathered.image.dirty), gathered.taken, gathered.stop)
+        Round {
+            dirty: std::mem::take(&mut gathered.image.dirty),
+            target: gathered.taken,
+            stop: gathered.stop,
+            asking: std::mem::take(&mut gathered.asking),
+        }
     }
 
     fn commit(&mut self, dirty: &Dirty) -> Result<(), StoreError> {
