@@ -5,7 +5,10 @@ use std::{
     time::Instant,
 };
 
-use crate::mqtt::{Properties, Property, QoS, codec};
+use crate::mqtt::{
+    Packet, Properties, Property, QoS, Version,
+    codec::{self, PublishHead},
+};
 use crate::policy::{Delivery, Identity};
 
 use super::{budget::Share, journal::Change, shared::Group};
@@ -82,25 +85,49 @@ pub(super) fn size(topic: &str, payload: &[u8]) -> usize {
     topic.len() + payload.len() + OVERHEAD
 }
 
+/// Whether a property travels with its message.
+fn travels(property: &Property<'_>) -> bool {
+    matches!(
+        property,
+        Property::PayloadFormatIndicator(_)
+            | Property::ContentType(_)
+            | Property::ResponseTopic(_)
+            | Property::CorrelationData(_)
+            | Property::UserProperty(..)
+    )
+}
+
+/// Whether encoded properties are such as [`Message::properties`] has: others, sent on, would be a packet that nobody wrote.
+pub fn may_travel(encoded: &[u8]) -> bool {
+    if encoded.is_empty() {
+        return true;
+    }
+    let head = PublishHead {
+        dup: false,
+        qos: QoS::AtMostOnce,
+        retain: false,
+        packet_id: None,
+        topic: "t",
+        alias: None,
+        properties: Some([&[], encoded]),
+        payload_len: 0,
+    };
+    let mut packet = Vec::new();
+    if !head.encode(&mut packet) {
+        return false;
+    }
+    match codec::decode(&packet, Some(Version::V5), usize::MAX) {
+        Ok(Some((Packet::Publish(publish), _))) => publish.properties.iter().all(travels),
+        _ => false,
+    }
+}
+
 /// Encodes those properties of a PUBLISH or will that travel with the message.
 pub(super) fn forwarded(properties: &Properties<'_>) -> Box<[u8]> {
     if properties.is_empty() {
         return Box::default();
     }
-    let kept: Properties<'_> = properties
-        .iter()
-        .filter(|property| {
-            matches!(
-                property,
-                Property::PayloadFormatIndicator(_)
-                    | Property::ContentType(_)
-                    | Property::ResponseTopic(_)
-                    | Property::CorrelationData(_)
-                    | Property::UserProperty(..)
-            )
-        })
-        .copied()
-        .collect();
+    let kept: Properties<'_> = properties.iter().filter(|property| travels(property)).copied().collect();
     let mut out = Vec::new();
     codec::encode_properties(&kept, &mut out);
     out.into_boxed_slice()

@@ -34,7 +34,7 @@ pub use broker::{Broker, RefusedPublish, Settings};
 pub use connection::{Door, Limits, serve};
 pub use counters::{Counters, Dropped};
 pub use journal::{Change, Journal, JournalError, Owed, Ticket, Together, Volatile, Written};
-pub use message::Message;
+pub use message::{Message, may_travel};
 pub use registry::Bounds;
 pub use will::Will;
 

@@ -1,7 +1,7 @@
 //! What has changed since the file was last written. A change that undoes an earlier one takes it back, so that
 //! a message that was delivered at once is never written.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use ahash::AHashMap;
 
@@ -18,7 +18,7 @@ pub(super) struct SessionRow {
     pub owner: Arc<Identity>,
     pub expiry: u32,
     /// When its client left; `None` while it is connected.
-    pub gone: Option<i64>,
+    pub gone: Option<Instant>,
     /// The highest number of a delivery that was sent when its client last left.
     pub sent: u64,
     /// Most deliveries that are unacknowledged at a time on its present or last connection.

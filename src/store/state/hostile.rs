@@ -100,3 +100,44 @@ fn a_process_that_goes_on_reading_delays_no_commit() {
     // It was 5 s for each commit once the log had 4 MiB.
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }
+
+#[test]
+fn properties_that_no_message_carries_forge_no_packet() {
+    let with = |properties: &'static [u8]| {
+        let (_directory, _state, saved) = edited(|file| {
+            file.execute(INSERT, params![1, "t"]).unwrap();
+            file.execute("INSERT INTO retained VALUES ('t', 1)", []).unwrap();
+            file.execute("UPDATE message SET properties = ?1", [properties]).unwrap();
+        });
+        saved.messages.len()
+    };
+    // Content type and user property; topic alias, subscription identifier, half a property, none at all.
+    assert_eq!(with(b"\x03\0\x01x\x26\0\x01a\0\x01b"), 1);
+    for forged in [&b"\x23\0\x01"[..], b"\x0b\x01", b"\x03\0\x09x", b"\xff", b"\x03\0\x01x\x03\0\x01x"] {
+        assert_eq!(with(forged), 0, "{forged:?}");
+    }
+}
+
+#[test]
+fn a_clock_that_is_behind_the_last_write_lets_nothing_stay_for_longer() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let (directory, state, _) = edited(|_| ());
+    let (client, owner) = ("c".into(), identity());
+    state.record(opened(&client, &owner));
+    state.record(Change::Parked { client: &client, expiry: 9, sent: 0, will: None });
+    let mut message = Arc::into_inner(Message::for_tests("t", "p", identity())).unwrap();
+    message.expires = Some(Instant::now() + 2 * HOUR);
+    let message = Arc::new(message);
+    state.record(Change::Retained { topic: &message.topic, message: Some(&message) });
+    drop(state);
+    // As if it had been written in an hour, and the clock had gone back since.
+    let file = std::fs::File::options().append(true).open(directory.path().join(StateDb::FILE)).unwrap();
+    file.set_modified(std::time::SystemTime::now() + HOUR).unwrap();
+    drop(file);
+    let (_state, saved) = StateDb::open(directory.path()).unwrap();
+    let minute = Duration::from_secs(60);
+    let gone = saved.sessions[0].gone.unwrap();
+    assert!(gone > HOUR - minute && gone < HOUR + minute, "{gone:?}");
+    let left = saved.messages[0].expires.unwrap().duration_since(Instant::now());
+    assert!(left > HOUR - minute && left < HOUR + minute, "{left:?}");
+}

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, atomic::Ordering},
-    time::{SystemTime, UNIX_EPOCH},
+    time::Instant,
 };
 
 use ahash::AHashMap;
@@ -52,7 +52,7 @@ impl Image {
                 );
             }
             Change::Parked { client, expiry, sent, will } => self.change(client, |row| {
-                (row.expiry, row.gone, row.sent) = (expiry, Some(now()), sent);
+                (row.expiry, row.gone, row.sent) = (expiry, Some(Instant::now()), sent);
                 row.will = will.cloned();
             }),
             Change::WillSent { client } => self.change(client, |row| row.will = None),
@@ -227,10 +227,4 @@ impl Image {
     pub fn needs(&self, id: u64) -> bool {
         self.references.contains_key(&id)
     }
-}
-
-/// Milliseconds since 1970.
-pub(super) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,17 +1,17 @@
 //! Reading everything at the start. Rows that make no sense are left out and counted.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use ahash::AHashMap;
 use rusqlite::{Row, Transaction};
 
-use crate::broker::{Owed, Saved, SavedDelivery, SavedMessage, SavedSession, Subscription, Will};
+use crate::broker::{Owed, Saved, SavedDelivery, SavedMessage, SavedSession, Subscription, Will, may_travel};
 use crate::mqtt::{QoS, RetainHandling, SubscriptionOptions, TopicFilter, valid_topic_name};
 use crate::policy::Identity;
 
 use super::dirty::{Edit, SessionId, SessionRow};
-use super::image::{Image, now};
-use super::write::instant;
+use super::image::Image;
+use super::wall::{instant, since};
 
 /// The largest number a row may have: as many again are left to give.
 const MOST: i64 = i64::MAX / 2;
@@ -112,6 +112,10 @@ impl Loading {
             if !is_number(row.get(0)?) || !is_topic(&topic) {
                 return Ok(None);
             }
+            let properties: Vec<u8> = row.get(3)?;
+            if !may_travel(&properties) {
+                return Ok(None);
+            }
             let author = identity(row, 7)?;
             let Some(qos) = QoS::from_bits(row.get(4)?) else { return Ok(None) };
             let name = (author.client_id.clone(), author.user.clone());
@@ -127,7 +131,7 @@ impl Loading {
                 row: row_id,
                 topic,
                 payload: row.get::<_, Vec<u8>>(2)?.into(),
-                properties: row.get::<_, Vec<u8>>(3)?.into(),
+                properties: properties.into(),
                 qos,
                 retain: row.get(5)?,
                 expires: row.get::<_, Option<i64>>(6)?.map(instant),
@@ -157,27 +161,26 @@ impl Loading {
         let sql = "SELECT client, user, listener, credential, backend, id, expiry, gone,
             will_topic, will_payload, will_properties, will_qos, will_retain, will_expiry, will_delay, sent, inflight
             FROM session";
-        let now = now();
         self.each(transaction, sql, |this, row| {
             let owner = Arc::new(identity(row, 0)?);
             let id: SessionId = row.get(5)?;
             if !is_number(id) {
                 return Ok(None);
             }
+            let gone = row.get::<_, Option<i64>>(7)?.map(since);
+            let here = Instant::now();
             let session = SessionRow {
                 owner,
                 expiry: row.get(6)?,
-                gone: row.get(7)?,
+                gone: gone.map(|gone| here.checked_sub(gone).unwrap_or(here)),
                 sent: row.get(15)?,
                 inflight: row.get(16)?,
                 will: will(row)?,
             };
-            let since =
-                |gone: i64| Duration::from_millis(u64::try_from(now.saturating_sub(gone)).unwrap_or(0));
             this.saved.sessions.push(SavedSession {
                 owner: session.owner.clone(),
                 expiry: session.expiry,
-                gone: session.gone.map(since),
+                gone,
                 sent: session.sent,
                 inflight: session.inflight,
                 will: session.will.clone(),
@@ -289,11 +292,13 @@ fn identity(row: &Row, first: usize) -> rusqlite::Result<Identity> {
 
 fn will(row: &Row) -> rusqlite::Result<Option<Will>> {
     let Some(topic) = row.get::<_, Option<String>>(8)? else { return Ok(None) };
-    let Some(qos) = QoS::from_bits(row.get(11)?).filter(|_| is_topic(&topic)) else { return Ok(None) };
+    let properties: Vec<u8> = row.get(10)?;
+    let is_sound = is_topic(&topic) && may_travel(&properties);
+    let Some(qos) = QoS::from_bits(row.get(11)?).filter(|_| is_sound) else { return Ok(None) };
     Ok(Some(Will {
         topic: topic.into(),
         payload: row.get::<_, Vec<u8>>(9)?.into(),
-        properties: row.get::<_, Vec<u8>>(10)?.into(),
+        properties: properties.into(),
         qos,
         retain: row.get(12)?,
         expiry: row.get(13)?,

@@ -10,6 +10,7 @@ mod fail;
 mod image;
 mod load;
 mod schema;
+mod wall;
 mod write;
 mod writer;
 
@@ -65,7 +66,15 @@ impl StateDb {
     }
 
     fn open_file(path: &Path) -> Result<(Self, Saved), StoreError> {
+        let set_back = wall::set_back(path);
         let database = Database::open(path, schema::MIGRATIONS)?;
+        if let Some(step) = set_back {
+            tracing::warn!(
+                seconds = step / 1000,
+                "the clock is behind the time when the state was last written"
+            );
+            database.write(|transaction| wall::shift(transaction, step).map_err(|e| database.failed(e)))?;
+        }
         let loaded = database.read(|transaction| load::load(transaction).map_err(|e| database.failed(e)));
         let (saved, image, left_out) = loaded?;
         if left_out > 0 {
@@ -138,7 +147,7 @@ fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
         name.push(end);
         PathBuf::from(name)
     };
-    let since = image::now() / 1000;
+    let since = wall::now() / 1000;
     let free = (0..).map(|n| format!(".damaged-{}", since + n)).find(|end| !named(end).exists());
     let end = free.unwrap_or_default();
     for companion in ["-wal", "-shm", ""] {

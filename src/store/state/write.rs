@@ -1,14 +1,12 @@
 //! Changed rows, written in one transaction.
 
-use std::time::{Duration, Instant};
-
 use rusqlite::{Transaction, params};
 
 use crate::broker::{Message, Owed, Subscription};
 use crate::mqtt::SubscriptionOptions;
 
 use super::dirty::{DeliveryRow, Dirty, Edit, SessionId, SessionRow, SubscriptionRow};
-use super::image::now;
+use super::wall::moment;
 
 /// Writes everything, or nothing: the caller commits.
 pub(super) fn write(transaction: &Transaction, dirty: &Dirty) -> rusqlite::Result<()> {
@@ -99,7 +97,7 @@ fn write_session(transaction: &Transaction, id: SessionId, row: &SessionRow) -> 
             owner.credential,
             owner.backend.as_deref(),
             expiry,
-            gone,
+            gone.map(moment),
             will.map(|will| &*will.topic),
             will.map(|will| &*will.payload),
             will.map(|will| &*will.properties),
@@ -186,17 +184,4 @@ fn options_byte(options: SubscriptionOptions) -> u8 {
         | u8::from(options.no_local) << 2
         | u8::from(options.retain_as_published) << 3
         | (options.retain_handling as u8) << 4
-}
-
-/// A moment of this process as milliseconds since 1970.
-fn moment(at: Instant) -> i64 {
-    let left = at.saturating_duration_since(Instant::now());
-    now().saturating_add(i64::try_from(left.as_millis()).unwrap_or(i64::MAX))
-}
-
-/// The same backwards; what is over is over now.
-pub(super) fn instant(moment: i64) -> Instant {
-    let left = u64::try_from(moment.saturating_sub(now())).unwrap_or(0);
-    // A file may say anything: a hundred years are for ever.
-    Instant::now() + Duration::from_millis(left.min(100 * 365 * 86_400_000))
 }

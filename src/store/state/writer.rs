@@ -16,10 +16,18 @@ use crate::broker::{Change, Written};
 use crate::store::StoreError;
 use crate::store::database::{BUSY_TIMEOUT, Database};
 
-use super::{dirty::Dirty, fail, image::Image, write::write};
+use super::{
+    dirty::Dirty,
+    fail,
+    image::Image,
+    wall::{Wall, shift},
+    write::write,
+};
 
 /// How long what nobody waits for may stay unwritten.
 const LAZY: Duration = Duration::from_secs(1);
+/// How often the clock is looked at while there is nothing to write.
+const IDLE: Duration = Duration::from_secs(60);
 /// How long after a failure the next attempt is made.
 const RETRY: Duration = Duration::from_secs(1);
 /// How often a failure that goes on is logged.
@@ -174,6 +182,8 @@ pub(super) struct Writer {
     logged: u64,
     /// Its length from which on it is to be taken over.
     checkpoint_at: u64,
+    /// The clock, as the times in the file have it.
+    wall: Wall,
     /// When a failure was logged last.
     told: Option<Instant>,
 }
@@ -185,14 +195,16 @@ impl Writer {
         off.map_err(|error| database.failed(error))?;
         let mut log = database.path().as_os_str().to_owned();
         log.push("-wal");
-        Ok(Writer { database, shared, log: log.into(), logged: 0, checkpoint_at: CHECKPOINT, told: None })
+        let (wall, log) = (Wall::read(), log.into());
+        Ok(Writer { database, shared, log, logged: 0, checkpoint_at: CHECKPOINT, wall, told: None })
     }
 
     /// Writes whenever somebody waits, or something has waited for long, until it is stopped.
     pub fn run(mut self) {
         loop {
             let Round { dirty, target, stop, asking } = self.gather();
-            let outcome = if dirty.is_empty() { Ok(()) } else { self.commit(&dirty) };
+            let was_set = self.wall.step(Wall::read()).is_some();
+            let outcome = if dirty.is_empty() && !was_set { Ok(()) } else { self.commit(&dirty) };
             let failed = outcome.is_err();
             match outcome {
                 Ok(()) => self.succeed(target),
@@ -218,7 +230,12 @@ impl Writer {
         while !gathered.stop && !gathered.wanted && gathered.asking.is_empty() {
             let since = gathered.since;
             match since {
-                None => self.shared.wake.wait(&mut gathered),
+                None => {
+                    // Perhaps the clock was set meanwhile.
+                    if self.shared.wake.wait_for(&mut gathered, IDLE).timed_out() {
+                        break;
+                    }
+                }
                 Some(since) => {
                     if self.shared.wake.wait_until(&mut gathered, since + LAZY).timed_out() {
                         break;
@@ -242,12 +259,25 @@ impl Writer {
 
     fn commit(&mut self, dirty: &Dirty) -> Result<(), StoreError> {
         let began = Instant::now();
+        let wall = Wall::read();
+        let step = self.wall.step(wall);
         self.database.write(|transaction| {
+            if let Some(step) = step {
+                // First: what is written now has the new time.
+                shift(transaction, step).map_err(|error| self.database.failed(error))?;
+            }
             write(transaction, dirty).map_err(|error| self.database.failed(error))?;
             fail::point("before-commit");
             Ok(())
         })?;
         fail::point("after-commit");
+        if let Some(step) = step {
+            self.wall = wall;
+            tracing::info!(
+                seconds = step / 1000,
+                "the clock was set: the times in the state were moved with it"
+            );
+        }
         let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.shared.took.fetch_add(took, Ordering::Relaxed);
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
