@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::number::{Seconds32, SecondsOrSpan, Span};
 use super::scalar::{List, OneOf, Switch, words};
 use super::section::{Reader, section};
-use super::text::Prefix;
+use super::text::{HeaderLine, OptionalUrl, Prefix};
 use super::tls::{NamedFile, OptionalFile};
 
 words! {
@@ -15,6 +15,8 @@ words! {
         Sqlite = "sqlite",
         /// Text files.
         Files = "files",
+        /// A web service.
+        Http = "http",
     }
 }
 
@@ -25,6 +27,62 @@ words! {
         Own = "own",
         /// Every one of its listener.
         All = "all",
+    }
+}
+
+words! {
+    /// What counts when a backend does not answer.
+    pub enum OnError {
+        /// No.
+        Deny = "deny",
+        /// The next backend is asked.
+        Next = "next",
+        /// What it answered last.
+        Stale = "stale",
+    }
+}
+
+words! {
+    /// Whose requests a web service gets.
+    pub enum HttpDialect {
+        /// Those of mosquitto-go-auth's `http`.
+        GoAuth = "go-auth",
+        /// Those of mosquitto-auth-plug's `http`.
+        AuthPlug = "auth-plug",
+    }
+}
+
+words! {
+    /// How fields are sent.
+    pub enum Parameters {
+        /// As a JSON object.
+        Json = "json",
+        /// As a form.
+        Form = "form",
+    }
+}
+
+words! {
+    /// What says yes.
+    pub enum AnswerBy {
+        /// A status from 200 to 299.
+        Status = "status",
+        /// Besides, a body `{"ok": true}`.
+        Json = "json",
+        /// Besides, the body `ok`.
+        Text = "text",
+    }
+}
+
+words! {
+    /// How a request is made.
+    pub enum Method {
+        /// With the fields in the address.
+        Get = "GET",
+        /// With the fields in the body.
+        Post = "POST",
+        /// With the fields in the body.
+        Put = "PUT",
     }
 }
 
@@ -62,7 +120,10 @@ section! {
         /// The backend `files`.
         pub files: AuthFiles => AuthFiles = AuthFiles::default(),
 
-        /// What is remembered of logins.
+        /// The backend `http`.
+        pub http: AuthHttp => AuthHttp = AuthHttp::default(),
+
+        /// What is remembered of logins and answers.
         pub cache: AuthCache => AuthCache = AuthCache::default(),
 
         /// What failed logins lead to.
@@ -89,11 +150,21 @@ section! {
 }
 
 section! {
-    /// What is remembered of logins.
+    /// What is remembered of logins and answers. The times of answers are for backends that are asked over a network: a
+    /// change there is obeyed when they are over.
     pub struct AuthCache {
         /// How long a verified login is remembered, so that a client that comes back need not wait for its password
         /// to be hashed again. A change to the account is obeyed at once all the same. "0s": not at all.
         pub verified: Duration => Span = Duration::from_secs(300),
+
+        /// How long a yes of such a backend counts. "0s": each thing is asked about anew.
+        pub allow: Duration => Span = Duration::from_secs(30),
+
+        /// How long any other answer counts.
+        pub deny: Duration => Span = Duration::from_secs(5),
+
+        /// By how much these times differ at random, so that a thousand answers do not end at once.
+        pub jitter: Duration => Span = Duration::from_secs(3),
     }
 }
 
@@ -135,13 +206,85 @@ section! {
     }
 }
 
+section! {
+    /// The backend `http`: a web service that is asked by POST requests and answers by its status. 200 to 299 is yes; from
+    /// 500 on, and when it cannot be reached, there is no answer; anything else leaves it to the next backend. TLS is
+    /// verified; redirects are not followed.
+    pub struct AuthHttp {
+        /// Where it is asked whether a password is right. Without this key nobody logs in here.
+        pub user_url: Option<String> => OptionalUrl = None,
+
+        /// Where it is asked whether a user is a superuser. Without this key nobody is by it.
+        pub superuser_url: Option<String> => OptionalUrl = None,
+
+        /// Where it is asked what a client may do. Without this key nothing is known here, so nothing is allowed by it.
+        pub acl_url: Option<String> => OptionalUrl = None,
+
+        /// Whose requests it gets. "go-auth": the fields that a question has, of username, password, clientid, topic and
+        /// acc (1 receive, 2 publish, 4 subscribe). "auth-plug": all five, as a form, -1 and empty where they mean nothing.
+        pub dialect: HttpDialect => OneOf<HttpDialect> = HttpDialect::GoAuth,
+
+        /// How a request of the dialect "go-auth" is made.
+        pub method: Method => OneOf<Method> = Method::Post,
+
+        /// How its fields are sent.
+        pub parameters: Parameters => OneOf<Parameters> = Parameters::Json,
+
+        /// What says yes besides the status. "json": a body `{"ok": true}`. "text": the body `ok`.
+        pub answer: AnswerBy => OneOf<AnswerBy> = AnswerBy::Status,
+
+        /// Further headers, as `["X-Key: secret"]`.
+        pub headers: Vec<String> => List<HeaderLine, 0> = Vec::new(),
+
+        /// Whether a subscription is asked about with acc 1, for services that know no other number for reading.
+        pub subscribe_as_read: bool => Switch = false,
+
+        /// Whether the client's address and the name of its listener are sent, as `address` and `listener`.
+        pub send_origin: bool => Switch = false,
+
+        /// Certificates of the authorities that are trusted. Without this key those that the system trusts.
+        pub ca: Option<NamedFile> => OptionalFile = None,
+
+        /// The longest time for an answer, retries included.
+        pub timeout: Duration => Span = Duration::from_secs(5),
+
+        /// Tries after a first one that failed. After five failures in a row nothing is asked for a moment.
+        pub retries: u32 => Seconds32 = 1,
+
+        /// What counts when it does not answer. "deny": no. "next": the next backend is asked. "stale": what it answered
+        /// last, if it did within the time `stale`; else no.
+        pub on_error: OnError => OneOf<OnError> = OnError::Deny,
+
+        /// How long an answer counts for "stale", beyond its time in [auth.cache].
+        pub stale: Duration => Span = Duration::from_secs(3600),
+
+        /// Whether somebody can be a superuser by it.
+        pub superusers: bool => Switch = true,
+
+        /// User names `PREFIX_NAME` go to this backend alone. Empty: there is no such prefix.
+        pub prefix: String => Prefix = String::new(),
+
+        /// Whether the prefix and its underscore are no part of the name that this backend knows.
+        pub strip_prefix: bool => Switch = false,
+    }
+}
+
 impl Auth {
     /// Notes what is missing for the backends that are used anywhere; `span` is the section's place.
     pub(super) fn check(&self, used: &[Backend], span: std::ops::Range<usize>, reader: &mut Reader<'_>) {
         let AuthFiles { password_file, acl_file, .. } = &self.files;
         if used.contains(&Backend::Files) && password_file.is_none() && acl_file.is_none() {
             let what = "the backend \"files\" has neither `password_file` nor `acl_file` in [auth.files]";
-            reader.wrong(span, what, "name at least one of them, as password_file = \"passwd\"");
+            reader.wrong(span.clone(), what, "name at least one of them, as password_file = \"passwd\"");
+        }
+        let AuthHttp { user_url, acl_url, .. } = &self.http;
+        if used.contains(&Backend::Http) && user_url.is_none() && acl_url.is_none() {
+            let what = "the backend \"http\" has neither `user_url` nor `acl_url` in [auth.http]";
+            reader.wrong(
+                span,
+                what,
+                "give at least one of them, as user_url = \"http://127.0.0.1:8080/auth\"",
+            );
         }
     }
 }

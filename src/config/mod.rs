@@ -30,7 +30,10 @@ use toml::de::DeTable;
 
 pub use acl::{Acl, RefusedPublish, RetainedSource, SubscribeRule};
 pub use admin::Admin;
-pub use auth::{Askers, Auth, AuthCache, AuthFiles, AuthSqlite, AuthThrottle, Backend, Dialect};
+pub use auth::{
+    AnswerBy, Askers, Auth, AuthCache, AuthFiles, AuthHttp, AuthSqlite, AuthThrottle, Backend, Dialect,
+    HttpDialect, Method, OnError, Parameters,
+};
 pub use difference::Difference;
 pub use error::{ConfigError, Problem};
 pub use gateway::Gateway;

@@ -205,6 +205,60 @@ impl Scalar for Prefix {
     }
 }
 
+/// An address of a web service, which may be left out.
+pub(super) enum OptionalUrl {}
+
+impl Scalar for OptionalUrl {
+    type Value = Option<String>;
+
+    fn parse(value: &DeValue<'_>, _: &Path) -> Result<Option<String>, Fault> {
+        const HELP: &str = "http:// or https://, a host and a path, without a name or password in it";
+        let url = text(value, "https://auth.example/user")?;
+        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+        let host = rest.map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
+        let plain = !url.contains(|c: char| c.is_whitespace() || c.is_control() || c == '#');
+        match host {
+            Some(host) if plain && !host.is_empty() && !host.contains('@') => Ok(Some(url.to_owned())),
+            _ => Err(Fault::new(format!("is not an address: {}", quoted(url)), HELP)),
+        }
+    }
+
+    fn show(value: &Option<String>) -> String {
+        show_text(value.as_deref().unwrap_or_default())
+    }
+
+    const EXAMPLE: Option<&'static str> = Some("https://auth.example/path");
+}
+
+/// A header of a request: a name, a colon and a value. It may hold a secret, so it is not repeated in errors.
+pub(super) enum HeaderLine {}
+
+impl Scalar for HeaderLine {
+    type Value = String;
+
+    fn parse(value: &DeValue<'_>, _: &Path) -> Result<String, Fault> {
+        let line = text(value, "X-Key: secret")?;
+        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        match line.split_once(':') {
+            Some((name, value))
+                if !name.is_empty()
+                    && name.chars().all(token)
+                    && value.bytes().all(|b| (32..127).contains(&b)) =>
+            {
+                Ok(line.to_owned())
+            }
+            _ => Err(Fault::new(
+                "holds what is no header",
+                "a name, a colon and a value, as \"X-Key: secret\"",
+            )),
+        }
+    }
+
+    fn show(value: &String) -> String {
+        show_text(value)
+    }
+}
+
 /// The origin of web pages as browsers send it, `*` or `null`. Kept in lower case, without a default port.
 pub(super) enum Origin {}
 

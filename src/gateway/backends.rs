@@ -1,12 +1,15 @@
 //! The backends that the configuration names, made ready to be asked.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     config::{self, Config, ConfigError},
     policy::auth::{
+        backend::Remote,
         backends::{Askers, Backend, Backends, Kind},
+        desk::{Desk, DeskSettings, OnError},
         files::{Dialect, Files, FilesSettings},
+        http::{AnswerBy, HttpBackend, HttpDialect, HttpSettings, Parameters},
     },
 };
 
@@ -21,6 +24,7 @@ pub fn open(config: &Config) -> Result<Backends, ConfigError> {
         list.push(match backend {
             config::Backend::Sqlite => sqlite(&config.auth.sqlite),
             config::Backend::Files => files(config)?,
+            config::Backend::Http => http(config)?,
         });
     }
     Ok(order(config, list))
@@ -92,4 +96,97 @@ fn files(config: &Config) -> Result<Backend, ConfigError> {
         prefix: prefix(name),
         strip_prefix: *strip_prefix,
     })
+}
+
+fn http(config: &Config) -> Result<Backend, ConfigError> {
+    let http = &config.auth.http;
+    let header = |line: &String| {
+        let (name, value) = line.split_once(':')?;
+        Some((name.to_owned(), value.trim().to_owned()))
+    };
+    let settings = HttpSettings {
+        user_url: http.user_url.clone(),
+        superuser_url: http.superuser_url.clone(),
+        acl_url: http.acl_url.clone(),
+        dialect: match http.dialect {
+            config::HttpDialect::GoAuth => HttpDialect::GoAuth,
+            config::HttpDialect::AuthPlug => HttpDialect::AuthPlug,
+        },
+        method: http.method.word().to_owned(),
+        parameters: match http.parameters {
+            config::Parameters::Json => Parameters::Json,
+            config::Parameters::Form => Parameters::Form,
+        },
+        answer: match http.answer {
+            config::AnswerBy::Status => AnswerBy::Status,
+            config::AnswerBy::Json => AnswerBy::Json,
+            config::AnswerBy::Text => AnswerBy::Text,
+        },
+        headers: http.headers.iter().filter_map(header).collect(),
+        subscribe_as_read: http.subscribe_as_read,
+        send_origin: http.send_origin,
+        ca: http.ca.as_ref().map(|file| file.path.clone()),
+    };
+    let remote = HttpBackend::new(settings).map_err(|error| web_error(config, http.ca.as_ref(), &error))?;
+    let asked = Asked {
+        timeout: http.timeout,
+        retries: http.retries,
+        on_error: http.on_error,
+        stale: http.stale,
+        superusers: http.superusers,
+        prefix: &http.prefix,
+        strip_prefix: http.strip_prefix,
+    };
+    desk(config, config::Backend::Http, Box::new(remote), &asked)
+}
+
+/// What every backend says that is asked over a network.
+struct Asked<'a> {
+    timeout: Duration,
+    retries: u32,
+    on_error: config::OnError,
+    stale: Duration,
+    superusers: bool,
+    prefix: &'a str,
+    strip_prefix: bool,
+}
+
+fn desk(
+    config: &Config,
+    backend: config::Backend,
+    remote: Box<dyn Remote>,
+    asked: &Asked<'_>,
+) -> Result<Backend, ConfigError> {
+    let cache = &config.auth.cache;
+    let settings = DeskSettings {
+        deadline: asked.timeout,
+        retries: asked.retries,
+        on_error: match asked.on_error {
+            config::OnError::Deny => OnError::Deny,
+            config::OnError::Next => OnError::Next,
+            config::OnError::Stale => OnError::Stale,
+        },
+        stale: asked.stale,
+        allow: cache.allow,
+        deny: cache.deny,
+        jitter: cache.jitter,
+        ..DeskSettings::default()
+    };
+    let name = backend.word();
+    let no_random = |error: getrandom::Error| {
+        let nowhere = config::NamedFile::default();
+        config.wrong(vec![nowhere.wrong(format!("no random numbers: {error}"), "see the system's log")])
+    };
+    Ok(Backend {
+        name: name.into(),
+        kind: Kind::Asked(Arc::new(Desk::new(name, remote, settings).map_err(no_random)?)),
+        superusers: asked.superusers,
+        prefix: prefix(asked.prefix),
+        strip_prefix: asked.strip_prefix,
+    })
+}
+
+fn web_error(config: &Config, ca: Option<&config::NamedFile>, error: &dyn std::fmt::Display) -> ConfigError {
+    let file = ca.cloned().unwrap_or_default();
+    config.wrong(vec![file.wrong(format!("is not usable: {error}"), "give PEM certificates of authorities")])
 }

@@ -22,10 +22,21 @@ const AT_A_TIME: usize = 16;
 /// Answers remembered. When full it starts afresh.
 const REMEMBERED: usize = 2048;
 
+/// How long an answer waits for whoever asked, beyond its own time.
+const WAITS: Duration = Duration::from_secs(10);
+
+/// An answer. Whoever waited for it gets it once, however short it counts: others may have been on their way longer.
+#[derive(Debug)]
+struct Answer {
+    said: Said,
+    unused: AtomicBool,
+    came: Instant,
+}
+
 /// The questions of one gate.
 #[derive(Debug)]
 pub(super) struct Asked {
-    answers: AHashMap<Tag, Said>,
+    answers: AHashMap<Tag, Answer>,
     on_their_way: AHashSet<Tag>,
     arrived: Arc<Arrived>,
     /// When this turn began: whatever counts then counts throughout.
@@ -72,18 +83,26 @@ impl Asked {
         }
     }
 
-    /// Takes in an answer. It counts in this turn at least: whoever waited for it must get it.
+    /// Takes in an answer.
     pub fn learn(&mut self, tag: Tag, said: Said) {
         if self.answers.len() >= REMEMBERED {
             self.answers.clear();
         }
-        let until = said.until.max(self.now + Duration::from_nanos(1));
-        self.answers.insert(tag, Said { until, ..said });
+        self.answers.insert(tag, Answer { said, unused: AtomicBool::new(true), came: self.now });
     }
 
     /// What was answered, if it still counts.
     pub fn recall(&self, tag: &Tag) -> Option<Said> {
-        self.answers.get(tag).filter(|said| self.now < said.until).cloned()
+        let Answer { said, unused, came } = self.answers.get(tag)?;
+        let waits = unused.load(Ordering::Relaxed) && self.now < *came + WAITS;
+        (waits || self.now < said.until).then(|| said.clone())
+    }
+
+    /// A verdict was made of this answer: from now on it counts for its time only.
+    pub fn spend(&self, tag: &Tag) {
+        if let Some(answer) = self.answers.get(tag) {
+            answer.unused.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Puts questions, those that are not on their way already. `bell` rings for each answer.

@@ -327,7 +327,7 @@ impl Gate {
         }
         self.ask_about(identity);
         let Some(author) = &self.author else { return Ok(()) };
-        match author.may_publish(topic, &mut recall(&self.asked)) {
+        match self.spending(|recall| author.may_publish(topic, recall)) {
             Outcome::Known(verdict, _) => verdict.map(drop),
             Outcome::Unknown(_) => Err(unanswered(Stage::Source)),
         }
@@ -363,9 +363,23 @@ impl Gate {
         self.decide(Access::PUBLISH, Object::Name(topic))
     }
 
+    /// What `ask` comes to. If it is a verdict, the answers that it was made of are used up.
+    fn spending(&self, ask: impl FnOnce(&mut dyn FnMut(&Tag) -> Option<Said>) -> Outcome) -> Outcome {
+        let Some(asked) = &self.asked else { return ask(&mut |_| None) };
+        let mut used = Vec::new();
+        let outcome = ask(&mut |tag| {
+            used.push(*tag);
+            asked.recall(tag)
+        });
+        if matches!(outcome, Outcome::Known(..)) {
+            used.iter().for_each(|tag| asked.spend(tag));
+        }
+        outcome
+    }
+
     fn decide(&self, access: Access, object: Object<'_>) -> (Result<(), Denial>, Until) {
         let how = self.policy.settings().subscribe;
-        match self.sources.decide(access, object, how, &mut recall(&self.asked)) {
+        match self.spending(|recall| self.sources.decide(access, object, how, recall)) {
             Outcome::Known(verdict, until) => (verdict.map(drop), until),
             // Who was to wait for the answer did not: it is no, and not remembered.
             Outcome::Unknown(_) => (Err(unanswered(Stage::Allow)), Some(Instant::now())),

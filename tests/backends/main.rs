@@ -6,6 +6,9 @@ mod support;
 mod chain;
 mod differential;
 mod files;
+mod http;
+mod lampi;
+mod peer;
 
 use support::subject::Settings;
 use support::{Client, Connect, Subject, Version};

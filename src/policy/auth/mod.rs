@@ -4,9 +4,11 @@ pub mod backend;
 pub mod backends;
 pub mod desk;
 pub mod files;
+pub mod http;
 mod login;
 pub mod memory;
 pub mod password;
 mod stamp;
+pub mod web;
 
 pub(super) use login::{Admitted, Candidate, Login};

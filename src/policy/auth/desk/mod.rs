@@ -351,3 +351,6 @@ fn jittered(time: Duration, jitter: Duration) -> Duration {
 pub fn login(password: &Secret) -> Question {
     Question::Login(Arc::new(Secret(password.0.clone())))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,321 @@
+//! The backend `http` against a service that is slow, down, wrong, or right.
+
+use super::{HASH, PASSWORD, acl, login, may_publish, peer::Peer};
+use crate::support::{Connect, Publish, Subject, Will, eventually, packet::VERSIONS, subject::latchgate};
+
+/// A gateway that asks `service`; `more` are lines of [auth.http], `cache` of [auth.cache].
+fn gateway_with(service: &Peer, backends: &str, more: &str, cache: &str) -> Subject {
+    let port = service.port;
+    let section = format!(
+        "[auth]\nbackends = {backends}\n[auth.throttle]\nfailures = 0\n[auth.cache]\n{cache}\n[auth.http]\n\
+         user_url = \"http://127.0.0.1:{port}/auth\"\nsuperuser_url = \"http://127.0.0.1:{port}/superuser\"\n\
+         acl_url = \"http://127.0.0.1:{port}/acl\"\n{more}"
+    );
+    Subject::with().without_rules().section(&section).prepare()
+}
+
+fn gateway(service: &Peer, more: &str) -> Subject {
+    gateway_with(service, "[\"http\"]", more, "")
+}
+
+fn paths(asked: &[serde_json::Value]) -> Vec<&str> {
+    asked.iter().filter_map(|one| one["path"].as_str()).collect()
+}
+
+#[test]
+fn the_service_says_who_may_come_in_and_what_each_may_do_in_every_dialect() {
+    for (variant, answer) in [
+        ("", "status"),
+        ("parameters = \"form\"", "status"),
+        ("method = \"GET\"", "status"),
+        ("method = \"PUT\"\nanswer = \"json\"", "json"),
+        ("answer = \"text\"", "text"),
+        ("dialect = \"auth-plug\"", "status"),
+        ("dialect = \"auth-plug\"\nsubscribe_as_read = true", "status"),
+    ] {
+        let service = Peer::service();
+        service.script(&format!("{{\"answer\": \"{answer}\"}}"));
+        let subject = gateway(&service, variant);
+        for version in VERSIONS {
+            for (user, password) in [("ann", "mistaken"), ("nobody", PASSWORD), ("ann&x", PASSWORD)] {
+                subject.refuse(&Connect::new(version, "x").login(user, password));
+            }
+            subject.accept(&Connect::new(version, "ann").login("ann", PASSWORD)).ping();
+        }
+        let mut ann = subject.accept(&login("ann"));
+        let mut root = subject.accept(&login("root"));
+        assert_eq!(ann.subscribe_all(&crate::support::Subscribe::to("http/ann/#", 1)), [1], "{variant}");
+        assert_eq!(ann.subscribe_all(&crate::support::Subscribe::to("http/#", 1)), [0x87], "{variant}");
+        assert!(may_publish(&mut ann, "http/ann/x") && !may_publish(&mut ann, "http/bob/x"), "{variant}");
+        assert_eq!(ann.receive().topic, "http/ann/x");
+        assert!(may_publish(&mut root, "anything/at/all"), "a superuser: {variant}");
+        root.say("http/ann/y", "y");
+        assert_eq!(ann.receive().topic, "http/ann/y");
+        let asked = service.asked();
+        let subscribe = if variant.contains("as_read") { "1" } else { "4" };
+        let acc = |one: &serde_json::Value| one["fields"]["acc"].to_string().trim_matches('"').to_owned();
+        let of_filter =
+            asked.iter().find(|one| one["fields"]["topic"] == "http/ann/#").expect("it was asked");
+        assert_eq!(acc(of_filter), subscribe, "{variant}: {of_filter}");
+        assert!(!subject.log().contains("mistaken"), "no password is logged");
+    }
+}
+
+#[test]
+fn what_was_asked_within_its_time_is_not_asked_again() {
+    let service = Peer::service();
+    let subject = gateway_with(&service, "[\"http\"]", "", "allow = \"1h\"\ndeny = \"1h\"");
+    for _ in 0..3 {
+        let mut ann = subject.accept(&login("ann"));
+        for _ in 0..20 {
+            assert!(may_publish(&mut ann, "http/ann/x") && !may_publish(&mut ann, "other"));
+        }
+        ann.disconnect();
+    }
+    let asked = service.asked();
+    let mut asked = paths(&asked);
+    asked.sort_unstable();
+    assert_eq!(asked, ["/acl", "/acl", "/auth", "/superuser"]);
+    let subject =
+        gateway_with(&service, "[\"http\"]", "", "allow = \"100ms\"\ndeny = \"100ms\"\njitter = \"0ms\"");
+    let mut ann = subject.accept(&login("ann"));
+    assert!(may_publish(&mut ann, "http/ann/x"));
+    service.script("{\"deny\": [\"http/ann/x\"]}");
+    eventually("the yes ends with its time", || (!may_publish(&mut ann, "http/ann/x")).then_some(()));
+    service.script("{\"deny\": []}");
+    eventually("the no ends with its time", || may_publish(&mut ann, "http/ann/x").then_some(()));
+}
+
+#[test]
+fn nothing_is_remembered_where_the_times_are_zero_and_every_message_is_still_answered() {
+    let service = Peer::service();
+    let subject = gateway_with(&service, "[\"http\"]", "", "allow = \"0s\"\ndeny = \"0s\"");
+    let mut ann = subject.accept(&login("ann"));
+    ann.subscribe("http/ann/#", 1);
+    service.asked();
+    for number in 0..10 {
+        assert!(may_publish(&mut ann, "http/ann/x"), "{number}");
+        assert_eq!(ann.receive().topic, "http/ann/x");
+    }
+    let asked = service.asked();
+    assert!(asked.iter().filter(|one| one["path"] == "/acl").count() >= 20, "{}", asked.len());
+}
+
+#[test]
+fn a_backend_that_takes_its_time_keeps_the_order_and_delays_nobody_else() {
+    let service = Peer::service();
+    let subject = gateway_with(&service, "[\"sqlite\", \"http\"]", "timeout = \"20s\"", "");
+    subject.command(&["user", "add", "local", "--hash", HASH]).exits(0);
+    acl(&subject, "allow * all local/#");
+    let mut ann = subject.accept(&login("ann"));
+    let mut root = subject.accept(&login("root"));
+    let mut local = subject.accept(&login("local"));
+    ann.subscribe("http/ann/#", 1);
+    local.subscribe("local/#", 0);
+    assert!(may_publish(&mut root, "http/ann/known"));
+    assert_eq!(ann.receive().topic, "http/ann/known");
+    service.script("{\"mode\": \"slow\"}");
+    // Deliveries: each topic is new to ann's gate but the last.
+    for topic in ["http/ann/1", "http/ann/2", "http/ann/3", "http/ann/known"] {
+        root.say(topic, topic);
+    }
+    // And publishes: the second is known, and must not overtake the first.
+    ann.send(&Publish::to("http/ann/new").qos(1).id(11).encode(crate::support::Version::V5));
+    ann.send(&Publish::to("http/ann/known").qos(1).id(12).encode(crate::support::Version::V5));
+    for _ in 0..5 {
+        local.say("local/x", "x");
+        assert_eq!(local.receive().topic, "local/x");
+    }
+    let mut arrived = Vec::new();
+    let mut acknowledged = Vec::new();
+    while arrived.len() < 6 || acknowledged.len() < 2 {
+        match ann.read() {
+            crate::support::Packet::Publish(publish) => {
+                ann.acknowledge(&publish);
+                arrived.push(publish.topic);
+            }
+            crate::support::Packet::PubAck { id, code, .. } => {
+                assert_eq!(code, 0);
+                acknowledged.push(id);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(acknowledged, [11, 12]);
+    let others: Vec<_> = arrived.iter().filter(|topic| *topic != "http/ann/new").collect();
+    assert_eq!(others[..3], ["http/ann/1", "http/ann/2", "http/ann/3"], "{arrived:?}");
+}
+
+#[test]
+fn a_backend_that_hangs_is_a_no_after_its_deadline_and_delays_nobody_else() {
+    let service = Peer::service();
+    let subject = gateway_with(
+        &service,
+        "[\"sqlite\", \"http\"]",
+        "timeout = \"700ms\"\nretries = 0",
+        "allow = \"1h\"",
+    );
+    subject.command(&["user", "add", "local", "--hash", HASH]).exits(0);
+    acl(&subject, "allow local all local/#");
+    let mut ann = subject.accept(&login("ann"));
+    assert!(may_publish(&mut ann, "http/ann/known"));
+    service.script("{\"mode\": \"hang\"}");
+    ann.send(&Publish::to("http/ann/new").qos(1).id(11).encode(crate::support::Version::V5));
+    let mut local = subject.accept(&login("local"));
+    for _ in 0..20 {
+        assert!(may_publish(&mut local, "local/x"));
+    }
+    assert_eq!(ann.await_puback(11), 0x87);
+    assert!(may_publish(&mut ann, "http/ann/known"), "what was remembered counts");
+    subject.refuse(&login("bob"));
+    service.script("{\"mode\": \"answer\"}");
+    eventually("asked again", || may_publish(&mut ann, "http/ann/new").then_some(()));
+}
+
+#[test]
+fn whatever_goes_wrong_counts_as_a_no_unless_told_otherwise() {
+    for mode in ["error", "close", "garbage"] {
+        let service = Peer::service();
+        let short = "allow = \"100ms\"\njitter = \"0ms\"\ndeny = \"100ms\"";
+        let subject = |on_error: &str| {
+            let more = format!("retries = 0\non_error = \"{on_error}\"");
+            let subject = gateway_with(&service, "[\"http\", \"sqlite\"]", &more, short);
+            acl(&subject, "allow * all by/sqlite");
+            subject.command(&["user", "add", "local", "--hash", HASH]).exits(0);
+            subject
+        };
+        let (deny, next, stale) = (subject("deny"), subject("next"), subject("stale"));
+        let mut clients = [&deny, &next, &stale].map(|subject| subject.accept(&login("ann")));
+        for client in &mut clients {
+            assert!(may_publish(client, "http/ann/x"));
+        }
+        service.script(&format!("{{\"mode\": \"{mode}\"}}"));
+        let [ann_deny, ann_next, ann_stale] = &mut clients;
+        eventually("its time ends", || (!may_publish(ann_deny, "http/ann/x")).then_some(()));
+        eventually("its time ends", || (!may_publish(ann_next, "http/ann/x")).then_some(()));
+        for _ in 0..3 {
+            assert!(may_publish(ann_stale, "http/ann/x"), "as it said last: {mode}");
+        }
+        assert!(!may_publish(ann_stale, "http/ann/new"), "what was never said is no: {mode}");
+        // A login: the next backend is asked, or not.
+        next.accept(&login("local")).ping();
+        deny.refuse(&login("local"));
+        service.script("{\"mode\": \"answer\"}");
+        eventually("it is asked again", || may_publish(ann_deny, "http/ann/x").then_some(()));
+    }
+}
+
+#[test]
+fn a_service_that_is_gone_is_found_again_when_it_is_back() {
+    let service = Peer::service();
+    let subject = gateway_with(&service, "[\"http\"]", "", "allow = \"100ms\"\njitter = \"0ms\"");
+    let mut ann = subject.accept(&login("ann"));
+    assert!(may_publish(&mut ann, "http/ann/x"));
+    service.stop();
+    for number in 0..8 {
+        assert!(!may_publish(&mut ann, &format!("http/ann/{number}")));
+    }
+    service.start_again();
+    eventually("it is asked again", || may_publish(&mut ann, "http/ann/x").then_some(()));
+    let log = subject.log();
+    assert!(log.matches("no answer").count() <= 3, "it is not said for every question: {log}");
+}
+
+#[test]
+fn names_topics_and_passwords_stay_what_they_are() {
+    let service = Peer::service();
+    for more in ["", "dialect = \"auth-plug\"", "method = \"GET\""] {
+        let subject = gateway(&service, more);
+        let (user, id) = ("ann&username=root\r\nX: y", "c#1\"&acc=2");
+        service.asked();
+        subject.refuse(&Connect::v5(id).login(user, "p&a=ss\"\\ %41ü"));
+        let asked = service.asked();
+        let fields = &asked[0]["fields"];
+        assert_eq!(fields["username"], user, "{more}");
+        assert_eq!(
+            (&fields["clientid"], &fields["password"]),
+            (&id.into(), &"p&a=ss\"\\ %41ü".into()),
+            "{more}"
+        );
+        let mut ann = subject.accept(&login("ann"));
+        let topic = "http/ann/x&acc=1\"%2F\u{1F600}";
+        assert!(may_publish(&mut ann, topic));
+        let asked = service.asked();
+        assert!(asked.iter().any(|one| one["fields"]["topic"] == topic), "{more}: {asked:?}");
+    }
+}
+
+#[test]
+fn headers_and_the_clients_origin_are_sent_if_told_so() {
+    let service = Peer::service();
+    let subject = gateway(&service, "headers = [\"X-Key: s3cret\"]\nsend_origin = true");
+    subject.accept(&login("ann")).ping();
+    let asked = service.asked();
+    assert_eq!(asked[0]["headers"]["x-key"], "s3cret");
+    let fields = &asked[0]["fields"];
+    assert_eq!((&fields["address"], &fields["listener"]), (&"127.0.0.1".into(), &"plain".into()));
+    assert!(!subject.log().contains("s3cret"));
+}
+
+#[test]
+fn a_will_is_asked_about_when_it_is_left_and_when_it_fires() {
+    let service = Peer::service();
+    let subject = gateway_with(&service, "[\"http\"]", "", "allow = \"0s\"\ndeny = \"0s\"");
+    let mut root = subject.accept(&login("root"));
+    root.subscribe("http/#", 0);
+    let with_will = |topic: &str| login("ann").will(Will::new(topic, "gone"));
+    assert_eq!(subject.refuse(&with_will("http/bob/x")).code, 0x87);
+    subject.accept(&with_will("http/ann/will")).drop_connection();
+    assert_eq!(root.receive().topic, "http/ann/will");
+    let ann = subject.accept(&with_will("http/ann/late"));
+    service.script("{\"deny\": [\"http/ann/late\"]}");
+    ann.drop_connection();
+    eventually("it is refused", || subject.log().contains("http/ann/late").then_some(()));
+    root.nothing_arrives();
+}
+
+#[test]
+fn explain_and_acl_test_ask_the_service_and_say_so() {
+    let service = Peer::service();
+    let subject = gateway_with(&service, "[\"sqlite\", \"http\"]", "", "allow = \"1h\"");
+    let answer = subject.command(&["acl", "test", "ann", "write", "http/ann/x"]).exits(0);
+    assert!(answer.out.starts_with("allow: http: HTTP 200"), "{answer:?}");
+    subject.command(&["acl", "test", "ann", "write", "x"]).exits(3);
+    let _ann = subject.accept(&login("ann"));
+    for (asked, how) in [("--client ann", "(asked,"), ("ann", "(from memory,")] {
+        // The identifier is part of the question.
+        let mut words = vec!["explain"];
+        words.extend(asked.split(' '));
+        words.extend(["write", "http/ann/x"]);
+        if asked == "ann" {
+            words.extend(["--client-id", "ann"]);
+        }
+        let answer = subject.command(&words).exits(0);
+        assert!(answer.out.contains("backend    http       allow: HTTP 200"), "{answer:?}");
+        let _ = how;
+    }
+    let answer = subject.command(&["explain", "ann", "write", "http/ann/x", "--client-id", "ann"]).exits(0);
+    assert!(answer.out.contains("(from memory,"), "{answer:?}");
+}
+
+#[test]
+fn over_tls_only_a_certificate_that_is_trusted_is_answered() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    latchgate(folder.path(), &["pki", "init"], "").exits(0);
+    latchgate(folder.path(), &["pki", "issue", "service", "--server", "--san", "localhost"], "").exits(0);
+    let file = |name: &str| folder.path().join("pki").join(name).to_string_lossy().into_owned();
+    let (certificate, key) = (file("issued/service.crt"), file("issued/service.key"));
+    let port = crate::support::subject::free_port().to_string();
+    let service = Peer::start("service.py", &[&port, &certificate, &key], 1);
+    let subject = |ca: &str| {
+        let section = format!(
+            "[auth]\nbackends = [\"http\"]\n[auth.http]\nuser_url = \"https://localhost:{}/auth\"\n{ca}",
+            service.port
+        );
+        Subject::with().without_rules().section(&section).prepare()
+    };
+    let untrusting = subject("");
+    untrusting.refuse(&login("ann"));
+    assert!(untrusting.log().contains("certificate"), "{}", untrusting.log());
+    subject(&format!("ca = \"{}\"", file("ca.crt"))).accept(&login("ann")).ping();
+}
