@@ -99,6 +99,8 @@ fn on(value: &Value) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn status(body: &str, id: &str) -> Result<Status, Error> {
@@ -145,5 +147,39 @@ mod tests {
     fn a_refusal_is_a_refusal_even_with_data_beside_it() {
         let body = r#"{"data":{"operations":{"APP":{"status":"on"}}},"error":{"code":201,"message":"Account not paired"}}"#;
         assert_eq!(status(body, "APP").unwrap_err().code(), Some(201));
+    }
+
+    proptest! {
+        /// Pieces of real answers in any order get further than noise does.
+        #[test]
+        fn no_answer_makes_the_reader_panic(
+            pieces in prop::collection::vec(
+                prop::sample::select(vec![
+                    "{", "}", "[", "]", ":", ",", "\"data\"", "\"error\"", "\"code\"", "\"operations\"", "\"APP\"",
+                    "\"status\"", "\"on\"", "\"off\"", "null", "201", "-1", "1e999", "\"\\u0000\"", " ",
+                ]),
+                0..30,
+            )
+        ) {
+            let read = status(&pieces.concat(), "APP");
+            if let Err(error) = read {
+                prop_assert!(!error.to_string().is_empty());
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Answer::parse(&bytes);
+        }
+
+        /// Whatever is nested how, what is said of the application itself decides.
+        #[test]
+        fn only_the_word_on_in_its_place_is_open(word in "[onOfN ]{0,4}") {
+            let body = serde_json::json!({"data": {"operations": {"APP": {"status": word}}}}).to_string();
+            match status(&body, "APP") {
+                Ok(read) => prop_assert_eq!(read.on, word == "on"),
+                Err(_) => prop_assert!(word != "on" && word != "off"),
+            }
+        }
     }
 }
