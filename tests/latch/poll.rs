@@ -119,3 +119,18 @@ fn an_account_that_looks_like_a_path_is_not_asked_about() {
     let status = status_of(&subject, "lamp");
     assert_eq!(status["closed"][0]["scope"], "gateway", "{status}");
 }
+
+#[test]
+fn behind_a_locked_application_nothing_else_is_asked_about() {
+    let service = Service::start();
+    let subject = gateway(&service.section_with_operations());
+    latch(&subject, "pair lamp pair01").exits(0);
+    latch(&subject, "instance add lamp door").exits(0);
+    service.switch(&account('a'), "app", "off");
+    subject.port();
+    eventually("the lock is seen", || (status_of(&subject, "lamp")["application"] == "locked").then_some(()));
+    service.requests();
+    let requests = asked(&service, 4);
+    let path = format!("/status/{}/nootp/silent ok", account('a'));
+    assert!(requests.iter().all(|request| request.contains(&path)), "{requests:?}");
+}
