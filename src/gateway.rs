@@ -82,8 +82,8 @@ impl Gateway {
     ///
     /// # Errors
     /// Whatever part cannot start; nothing is left running then.
-    pub fn start(config: &Config) -> Result<Self, GatewayError> {
-        Self::start_with(config, Vec::new())
+    pub async fn start(config: &Config) -> Result<Self, GatewayError> {
+        Self::start_with(config, Vec::new()).await
     }
 
     /// The same with sockets that were opened already, each for the listener whose name it has; its address is then the
@@ -91,7 +91,10 @@ impl Gateway {
     ///
     /// # Errors
     /// As [`Gateway::start`]; and if a socket is no listener's.
-    pub fn start_with(config: &Config, handed: Vec<(String, TcpListener)>) -> Result<Self, GatewayError> {
+    pub async fn start_with(
+        config: &Config,
+        handed: Vec<(String, TcpListener)>,
+    ) -> Result<Self, GatewayError> {
         let is_ours = |name: &str| config.listeners.iter().any(|listener| listener.name == name);
         if let Some((name, _)) = handed.iter().find(|(name, _)| !is_ours(name)) {
             return Err(GatewayError::Handed(name.clone()));
@@ -108,6 +111,10 @@ impl Gateway {
         broker.restore(saved);
         let speaker = Speaker::new(&broker, voice);
         policy.lock().announce_with(Box::new(speaker.clone()));
+        match &latch {
+            Some(latch) => latch.hold_first(policy.lock()).await,
+            None => latch::release(policy.lock()).await,
+        }
         let mut doors = Doors::new(broker.clone(), policy.clone(), handed);
         let prepared = doors.prepare(config)?;
         let http = config.admin.http.map(admin::listen).transpose()?;
@@ -118,10 +125,10 @@ impl Gateway {
         tasks.spawn(give_back_memory());
         if config.gateway.sys_interval > 0 {
             let interval = Duration::from_secs(config.gateway.sys_interval.into());
-            tasks.spawn(broker.clone().publish_sys(speaker, interval));
+            tasks.spawn(broker.clone().publish_sys(speaker.clone(), interval));
         }
         if let Some(latch) = &mut latch {
-            latch.start(&broker, &mut tasks);
+            latch.start(&broker, policy.lock(), speaker, &mut tasks);
         }
         let (commands, obeyed) = mpsc::channel(8);
         let seen = Arc::new(ArcSwap::from_pointee(doors.seen()));

@@ -32,7 +32,7 @@ pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let done = runtime.block_on(async {
         // It is removed when the demo ends, whatever way it ends.
         let folder = tempfile::Builder::new().prefix("latchgate-demo-").tempdir()?;
-        let tour = Tour::start(folder.path())?;
+        let tour = Tour::start(folder.path()).await?;
         tour.show().await?;
         if !args.once {
             let mut signals = Signals::new()?;
@@ -65,7 +65,7 @@ struct Tour {
 }
 
 impl Tour {
-    fn start(folder: &std::path::Path) -> anyhow::Result<Self> {
+    async fn start(folder: &std::path::Path) -> anyhow::Result<Self> {
         // A file, so that commands typed elsewhere can name the same state.
         let file = folder.join("latchgate.toml");
         std::fs::write(&file, "[gateway]\nstate = \"state\"\n")
@@ -85,7 +85,7 @@ impl Tour {
         ] {
             accounts.add_rule(&allow(user, access, filter))?;
         }
-        let gateway = Gateway::start(&config)?;
+        let gateway = Gateway::start(&config).await?;
         let address = gateway.listening().first().context("no listener")?.1;
         Ok(Tour { gateway, accounts, file, address, lamp, phone })
     }

@@ -31,7 +31,7 @@ pub fn run(_args: RunArgs, context: &Context) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;
-        let mut gateway = Gateway::start_with(&config, handed)?;
+        let mut gateway = Gateway::start_with(&config, handed).await?;
         notify::ready(&gateway.status());
         if let Some(within) = notify::watchdog() {
             gateway.show_life(within / SIGNS, notify::alive);

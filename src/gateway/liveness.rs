@@ -107,8 +107,8 @@ mod tests {
         let text = "[gateway]\nstate = 'state'\n[[listener]]\nname = 'a'\naddress = '127.0.0.1:0'\n";
         let config = Config::parse(text, &directory.path().join("gate.toml")).unwrap();
         let (sign, signs): (Sender<()>, _) = channel();
+        let mut gateway = runtime.block_on(Gateway::start(&config)).unwrap();
         let _inside = runtime.enter();
-        let mut gateway = Gateway::start(&config).unwrap();
         gateway.show_life(INTERVAL, move || {
             let _ = sign.send(());
         });

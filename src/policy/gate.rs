@@ -15,7 +15,7 @@ use super::{
     audit::Refused,
     auth::desk::{Said, Tag},
     author::Author,
-    command::{Command, LONGEST as LONGEST_VALUE, without_secret},
+    command::{Command, CommandKind, LONGEST as LONGEST_VALUE, without_secret},
     decision::{Denial, Operation, Stage},
     explain::{Explanation, Subject},
     identity::Identity,
@@ -211,7 +211,11 @@ impl Gate {
         self.refresh();
         let verdict = match &self.standing {
             Standing::Ended(denial) => Err(denial.clone()),
-            _ => self.decide(Access::PUBLISH, Object::Name(kind.topic())).0,
+            // Pairing closes things and opens nothing, and is how a user becomes one of those who must be paired.
+            _ => match self.locked.publish_strictly(kind.topic()) {
+                Some(denial) if kind != CommandKind::Pairing => Err(denial),
+                _ => self.decide(Access::PUBLISH, Object::Name(kind.topic())).0,
+            },
         };
         if let Err(denial) = verdict {
             return Some(Err(self.record(Operation::Publish, topic, denial)));

@@ -5,6 +5,7 @@
 mod support;
 
 mod command;
+mod live;
 mod poll;
 mod publish;
 mod service;

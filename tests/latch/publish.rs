@@ -10,7 +10,10 @@ fn a_client_pairs_its_user_makes_an_instance_and_unpairs() {
     let subject = gateway(&service.section());
     let mut lamp = v5(&subject, "lamp");
     let mut phone = v5(&subject, "phone");
-    phone.subscribe("LATCH/#", 1);
+    phone.subscribe("LATCH/answer/#", 1);
+    phone.subscribe("LATCH/pairing", 1);
+    phone.subscribe("LATCH/create_instance", 1);
+    phone.subscribe("LATCH/unpairing", 1);
     assert_eq!(lamp.say("LATCH/pairing", "pair01"), 0);
     eventually("it is paired", || (!status_of(&subject, "lamp").is_null()).then_some(()));
     assert_eq!(lamp.publish(Publish::to("LATCH/create_instance").qos(2).payload("door/+")), 0);
@@ -20,6 +23,13 @@ fn a_client_pairs_its_user_makes_an_instance_and_unpairs() {
     assert_eq!(lamp.publish(Publish::to("LATCH/unpairing").qos(0)), 0);
     eventually("it is unpaired", || status_of(&subject, "lamp").is_null().then_some(()));
     assert_eq!(service.state()["accounts"][account('a')]["paired"], false);
+    // Nobody receives a command; everybody who may read them receives the answers.
+    for _ in 0..3 {
+        let answer = phone.receive();
+        assert_eq!((answer.topic.as_str(), answer.retain), ("LATCH/answer/lamp", false));
+        let said: serde_json::Value = serde_json::from_str(answer.text()).unwrap();
+        assert_eq!(said["done"], true, "{said}");
+    }
     phone.nothing_arrives();
     for command in ["LATCH/pairing", "LATCH/create_instance", "LATCH/unpairing"] {
         logged(&subject, &["command obeyed", command, "user=\"lamp\"", "address=127.0.0.1"]);
@@ -83,14 +93,18 @@ fn one_user_is_slowed_down_and_another_is_not() {
     let service = Service::start();
     let subject = gateway(&service.section());
     let (mut lamp, mut phone) = (v5(&subject, "lamp"), v5(&subject, "phone"));
+    lamp.subscribe("LATCH/answer/lamp", 0);
     for guess in 0..20 {
         assert_eq!(lamp.say("LATCH/pairing", &format!("guess{guess}")), 0);
     }
     logged(&subject, &["command not obeyed", "too many commands"]);
+    let answers = lamp.receive_texts(20);
+    let with = |words: &str| answers.iter().filter(|answer| answer.contains(words)).count();
+    assert_eq!((with("the token is wrong"), with("wait a minute")), (5, 15), "{answers:?}");
     assert_eq!(phone.say("LATCH/pairing", "pair02"), 0);
     eventually("the other is paired", || (!status_of(&subject, "phone").is_null()).then_some(()));
     let guesses = service.requests().iter().filter(|request| request.contains("/pair/guess")).count();
-    assert!(guesses <= 5, "{guesses}");
+    assert_eq!(guesses, 5);
 }
 
 #[test]

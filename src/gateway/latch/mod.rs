@@ -1,5 +1,6 @@
 //! The second factor's parts put together: what is polled, what the lock is told, what clients command.
 
+mod hold;
 mod obey;
 mod open;
 
@@ -12,14 +13,16 @@ use tokio::{
 
 use crate::{
     admin,
-    broker::Broker,
+    broker::{Broker, Speaker},
     config::Config,
     latch::{Client, Performer, Rules, View, Watcher},
+    policy::lock::Lock,
     store::PairingsDb,
 };
 
 use super::GatewayError;
 
+pub(super) use hold::release;
 pub use open::{open_latch, service};
 
 /// Commands of clients that wait to be looked at.
@@ -50,16 +53,29 @@ impl Latch {
         Ok(Some(Latch { store, view, settings, watcher: Some(watcher) }))
     }
 
-    /// Begins to poll, and to obey what clients command.
-    pub fn start(&mut self, broker: &Arc<Broker>, tasks: &mut JoinSet<()>) {
+    /// Has the lock hold what is closed before anybody was asked. Afterwards nobody who connects can be ahead of it.
+    pub async fn hold_first(&self, lock: &Arc<Lock>) {
+        let view = self.view.borrow().clone();
+        hold::hold(lock, &view, &mut None).await;
+    }
+
+    /// Begins to poll, to tell the lock, and to obey what clients command.
+    pub fn start(
+        &mut self,
+        broker: &Arc<Broker>,
+        lock: &Arc<Lock>,
+        speaker: Speaker,
+        tasks: &mut JoinSet<()>,
+    ) {
         if let Some(watcher) = self.watcher.take() {
             tasks.spawn(watcher.run());
         }
+        tasks.spawn(hold::follow(lock.clone(), self.view.clone()));
         let (sink, commands) = mpsc::channel(COMMANDS);
         broker.hand_commands_to(sink);
         let (settings, store) = (self.settings.subscribe(), self.store.clone());
         let performer = move || Performer::new(settings.borrow().0.clone(), store.clone());
-        tasks.spawn(obey::obey(commands, performer, |_| {}));
+        tasks.spawn(obey::obey(commands, performer, speaker));
     }
 
     /// Goes on with another client and other rules; everyone is asked about at once.

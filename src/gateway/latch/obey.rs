@@ -1,16 +1,13 @@
 //! Commands that clients publish: read, slowed down, done, put on record and answered.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use ahash::RandomState;
-use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::{
+    broker::Speaker,
     latch::{self, Outcome, Pace, Performer, Token},
     mqtt::TopicFilter,
     policy::{Command, CommandKind, Identity},
@@ -24,43 +21,42 @@ const WORKERS: usize = 4;
 /// Commands that wait for one worker.
 const WAITING: usize = 16;
 
-/// What is answered: to whom, and the JSON text.
-pub(super) type Answer = (Arc<str>, String);
-
-/// Obeys `commands` for ever. `performer` tells how, as the configuration then is; `answer` takes the answers.
+/// Obeys `commands` for ever. `performer` tells how, as the configuration then is.
 pub(super) async fn obey(
     mut commands: mpsc::Receiver<Command>,
     performer: impl Fn() -> Performer + Clone + Send + Sync + 'static,
-    answer: impl Fn(Answer) + Clone + Send + Sync + 'static,
+    speaker: Speaker,
 ) {
-    let pace = Arc::new(Mutex::new(Pace::new(TRIES, WITHIN, Instant::now())));
+    let mut pace = Pace::new(TRIES, WITHIN, Instant::now());
     let hasher = RandomState::new();
     let workers: Vec<mpsc::Sender<Command>> = (0..WORKERS)
         .map(|_| {
             let (queue, mut waiting) = mpsc::channel::<Command>(WAITING);
-            let (performer, answer, pace) = (performer.clone(), answer.clone(), pace.clone());
+            let (performer, speaker) = (performer.clone(), speaker.clone());
             tokio::spawn(async move {
                 while let Some(command) = waiting.recv().await {
                     let Command { kind, by, .. } = &command;
-                    let outcome = match pace.lock().admits(&by.user, Instant::now()) {
-                        true => read(&command),
-                        false => Err(Outcome::Refused("too many commands: wait a minute")),
-                    };
-                    let outcome = match outcome {
+                    let outcome = match read(&command) {
                         Ok(wanted) => performer().perform(&by.user, wanted, false).await,
                         Err(outcome) => outcome,
                     };
-                    tell(*kind, by, &outcome, &answer);
+                    tell(*kind, by, &outcome, &speaker);
                 }
             });
             queue
         })
         .collect();
     while let Some(command) = commands.recv().await {
+        // Before it waits anywhere, so that one user fills no queue of others.
+        if !pace.admits(&command.by.user, Instant::now()) {
+            let refused = Outcome::Refused("too many commands: wait a minute");
+            tell(command.kind, &command.by, &refused, &speaker);
+            continue;
+        }
         let worker = &workers[(hasher.hash_one(&*command.by.user) % WORKERS as u64) as usize];
         if let Err(error) = worker.try_send(command) {
             let Command { kind, by, .. } = error.into_inner();
-            tell(kind, &by, &Outcome::Refused("too many commands wait already: try again"), &answer);
+            tell(kind, &by, &Outcome::Refused("too many commands wait already: try again"), &speaker);
         }
     }
 }
@@ -84,7 +80,7 @@ fn read(command: &Command) -> Result<latch::Command, Outcome> {
 }
 
 /// Puts on record what became of a command, without what was published, and answers the user.
-fn tell(kind: CommandKind, by: &Identity, outcome: &Outcome, answer: &impl Fn(Answer)) {
+fn tell(kind: CommandKind, by: &Identity, outcome: &Outcome, speaker: &Speaker) {
     let Identity { user, client_id, address, .. } = by;
     let command = kind.topic();
     if outcome.is_done() {
@@ -92,12 +88,17 @@ fn tell(kind: CommandKind, by: &Identity, outcome: &Outcome, answer: &impl Fn(An
     } else {
         tracing::warn!(?command, ?user, client = ?client_id, %address, %outcome, "command not obeyed");
     }
-    let words = json!({ "command": command, "done": outcome.is_done(), "says": outcome.for_user() });
-    answer((user.clone(), words.to_string()));
+    // A name that is no level of a topic has no topic of its own, as in rules with `%u`.
+    if !user.is_empty() && !user.contains(['/', '+', '#', '\0']) {
+        let words = json!({ "command": command, "done": outcome.is_done(), "says": outcome.for_user() });
+        speaker.say(&format!("LATCH/answer/{user}").into(), words.to_string().into_bytes(), false);
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::policy::Secret;
 

@@ -176,6 +176,11 @@ impl View {
         if self.publish.is_none() && self.topics_in.is_none() || is_latch(topic) {
             return None;
         }
+        self.publish_strictly(topic)
+    }
+
+    /// The same with no exception: for the commands that what is closed must not free itself by.
+    pub fn publish_strictly(&self, topic: &str) -> Option<Denial> {
         let by_topic = || {
             let (topics, side) = self.topics_in.as_ref()?;
             topics.matching(topic, &|who| side.concerns(who))
