@@ -19,6 +19,7 @@ conformance subject="latchgate" filter="":
 lint:
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
+    cargo clippy --features rppal -- -D warnings
     cargo deny check bans licenses sources
     RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps
 

@@ -15,6 +15,7 @@ use crate::{
     broker::{self, Broker, Speaker},
     config::{self, Config, ConfigError},
     net::{BindError, Tls},
+    panel::PortError,
     policy::{self, Policy, acl, auth::backends::Backends, lock},
     store::{AccountsDb, LockDb, StateDb, StoreError},
     system::memory,
@@ -24,6 +25,7 @@ mod backends;
 mod doors;
 mod latch;
 mod liveness;
+mod panel;
 pub mod recovery;
 mod reload;
 
@@ -60,6 +62,9 @@ pub enum GatewayError {
          unit must be a listener's name"
     )]
     Handed(String),
+    /// Button and LED are required, and not to be had.
+    #[error(transparent)]
+    Panel(#[from] PortError),
 }
 
 /// A running gateway; it stops when dropped, in order only by [`Gateway::stop`].
@@ -102,6 +107,9 @@ impl Gateway {
         let accounts = Arc::new(AccountsDb::open(&config.gateway.state)?);
         let socket = AdminSocket::bind(&config.gateway.state)?;
         let mut latch = Latch::open(config)?;
+        let mut tasks = JoinSet::new();
+        // The LED says that the gateway starts, which may take a while if there is much to read.
+        let (panel, attendant) = panel::open(&config.panel)?.start(&mut tasks);
         let lock = Arc::new(LockDb::open(&config.gateway.state)?);
         let settings = policy_settings(config, backends::open(config)?);
         let (policy, voice) = Policy::open_with_voice(accounts.clone(), lock, settings)?;
@@ -119,7 +127,6 @@ impl Gateway {
         let prepared = doors.prepare(config)?;
         let http = config.admin.http.map(admin::listen).transpose()?;
         doors.change(config, prepared);
-        let mut tasks = JoinSet::new();
         tasks.spawn(policy.clone().follow());
         tasks.spawn(broker.clone().keep_house());
         tasks.spawn(give_back_memory());
@@ -132,6 +139,13 @@ impl Gateway {
         }
         let (commands, obeyed) = mpsc::channel(8);
         let seen = Arc::new(ArcSwap::from_pointee(doors.seen()));
+        let surroundings = panel::Surroundings {
+            policy: policy.clone(),
+            broker: broker.clone(),
+            accounts: accounts.clone(),
+            doors: seen.clone(),
+            latch: latch.as_ref().map(Latch::view),
+        };
         let admin = Admin {
             broker: broker.clone(),
             policy: policy.clone(),
@@ -146,6 +160,7 @@ impl Gateway {
             doors,
             seen,
             latch,
+            panel,
             config: Mutex::new(config.clone()),
         });
         tasks.spawn(obey(running.clone(), obeyed));
@@ -156,6 +171,7 @@ impl Gateway {
             tasks.spawn(admin.clone().serve_http(listener));
         }
         tasks.spawn(admin.serve_socket(socket));
+        attendant.start(surroundings, &mut tasks);
         Ok(Gateway { broker, running, accounts, state, tasks })
     }
 
@@ -183,6 +199,14 @@ impl Gateway {
     /// Reads the configuration, accounts and rules again. How it went is in the log.
     pub async fn reload(&self) {
         let _ = self.running.clone().reload().await;
+    }
+
+    /// Presses the simulated button for so long, as `latchgate panel press` does; how the panel is then.
+    ///
+    /// # Errors
+    /// In words, if the panel is not simulated or does not react.
+    pub async fn press(&self, hold: Duration) -> Result<admin::PanelStatus, String> {
+        panel::press(&self.running.panel, hold).await
     }
 
     /// Takes no more connections, tells every client, and waits until they are gone, a few seconds at most.

@@ -13,6 +13,7 @@ pub mod gateway;
 pub mod latch;
 pub mod mqtt;
 pub mod net;
+pub mod panel;
 pub mod pki;
 pub mod policy;
 pub mod session;

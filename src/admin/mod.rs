@@ -7,6 +7,7 @@
 
 mod lock;
 mod metrics;
+mod panel;
 mod routes;
 mod server;
 mod socket;
@@ -15,6 +16,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -22,6 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{broker::Broker, config::Difference, net::Tls, policy::Policy};
 
+pub use panel::PanelStatus;
 pub use routes::Question;
 pub use socket::{AdminSocket, SocketError, connect, path};
 
@@ -41,6 +44,10 @@ pub enum Command {
         /// How many bans it were.
         done: oneshot::Sender<usize>,
     },
+    /// Say how the panel is.
+    Panel(oneshot::Sender<PanelStatus>),
+    /// Hold the simulated button down for this long, and say how the panel is then, or why it cannot be pressed.
+    Press(Duration, oneshot::Sender<Result<PanelStatus, String>>),
 }
 
 /// What reading again came to.

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use crate::config::Difference;
 use crate::policy::{Explanation, acl::Access};
 
-use super::{Admin, Command, Reloaded, lock, metrics};
+use super::{Admin, Command, Reloaded, lock, metrics, panel};
 
 /// Largest body in bytes: a topic and two names of the greatest length MQTT knows, escaped.
 const LARGEST: usize = 2 * 1024 * 1024;
@@ -35,6 +35,8 @@ pub(super) fn local(admin: Admin) -> Router {
         .route("/bans", get(bans))
         .route("/bans/lift", post(lift_bans))
         .route("/latch", get(latch))
+        .route("/panel", get(panel::status))
+        .route("/panel/press", post(panel::press))
         .layer(DefaultBodyLimit::max(LARGEST))
         .with_state(admin.clone());
     monitoring(admin).merge(everything)

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::admin;
 
 /// How long the gateway may take to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Largest answer in bytes.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
@@ -21,6 +21,20 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 /// # Errors
 /// If there is none, if it may not be talked to, or if it answers with an error, which then is the message.
 pub fn ask(state: &Path, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+    ask_within(PATIENCE, state, method, path, body)
+}
+
+/// The same, of something that may take as long as `patience`.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_within(
+    patience: Duration,
+    state: &Path,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> anyhow::Result<Value> {
     let mut stream = admin::connect(state).map_err(|error| {
         let socket = admin::path(state);
         let what = match error.kind() {
@@ -33,7 +47,7 @@ pub fn ask(state: &Path, method: &str, path: &str, body: Option<&Value>) -> anyh
         anyhow::Error::new(error).context(format!("{}: {what}", socket.display()))
     })?;
     let lost = || format!("the gateway at {} does not answer", admin::path(state).display());
-    stream.set_read_timeout(Some(PATIENCE)).with_context(lost)?;
+    stream.set_read_timeout(Some(patience)).with_context(lost)?;
     let body = body.map(Value::to_string).unwrap_or_default();
     let request = format!(
         "{method} {path} HTTP/1.0\r\nHost: latchgate\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",

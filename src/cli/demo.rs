@@ -140,7 +140,47 @@ impl Tour {
             Err(error) => say(&format!("   phone: {error}\n"))?,
         }
         self.accounts.set_enabled("phone", true)?;
+        self.show_button(&mut lamp).await?;
         Ok(lamp.disconnect().await?)
+    }
+
+    /// Closes the gateway with the simulated button, and opens it again.
+    async fn show_button(&self, lamp: &mut Client) -> anyhow::Result<()> {
+        let none = Properties::default;
+        // Until the gateway has seen that the account is enabled again.
+        let mut phone = None;
+        wait_for(async || {
+            phone = self.client("phone", &self.phone).await.ok();
+            Ok(phone.is_some())
+        })
+        .await?;
+        let mut phone = phone.context("phone cannot connect")?;
+
+        say("5. The button. The tour does what `latchgate panel press` does, on a simulated panel:")?;
+        say(&format!(
+            "   LED: {}\n   Phone sends {{\"on\":false}} to lamp/set_config:",
+            self.press().await?
+        ))?;
+        let sent =
+            phone.publish("lamp/set_config", b"{\"on\":false}", QoS::AtLeastOnce, false, none()).await?;
+        ensure!(sent.reason.is_failure(), "it was not refused");
+        say(&format!("   {}: {}\n", sent.reason, sent.text.as_deref().unwrap_or("no reason given")))?;
+
+        say("6. The button is pressed again. Nobody had to reconnect:")?;
+        say(&format!("   LED: {}\n   Phone sends it once more:", self.press().await?))?;
+        let sent =
+            phone.publish("lamp/set_config", b"{\"on\":false}", QoS::AtLeastOnce, false, none()).await?;
+        ensure!(!sent.reason.is_failure(), "it was refused: {}", sent.reason);
+        let message = timeout(PATIENCE, lamp.next_message()).await.context("the lamp got nothing")??;
+        let payload = String::from_utf8_lossy(&message.payload);
+        say(&format!("   lamp received {payload} on {}\n", message.topic))?;
+        Ok(phone.disconnect().await?)
+    }
+
+    /// Presses the button; what the LED says then.
+    async fn press(&self) -> anyhow::Result<String> {
+        let panel = self.gateway.press(Duration::from_millis(200)).await.map_err(anyhow::Error::msg)?;
+        Ok(format!("{} ({})", panel.looks, panel.code))
     }
 
     /// How to go on by hand.
@@ -152,7 +192,7 @@ impl Tour {
              options):\n\n  latchgate sub {at} -u lamp -P {} -t lamp/set_config -v\n  \
              latchgate pub {at} -u phone -P {} -t lamp/set_config -q 1 -m '{{\"on\":false}}'\n\n\
              Commands act on this demo, and not on a gateway of your own, with its configuration:\n\n  \
-             latchgate --config {file} user list\n  latchgate --config {file} user disable phone\n",
+             latchgate --config {file} user list\n  latchgate --config {file} user disable phone\n  latchgate --config {file} panel press\n",
             self.lamp, self.phone
         ))
     }

@@ -20,6 +20,7 @@ mod latch;
 mod lock;
 mod man;
 mod output;
+mod panel;
 mod pki;
 mod publish;
 mod reload;
@@ -91,6 +92,9 @@ enum Command {
     /// The Latch service: a second factor on a phone; a running gateway obeys a change within a second
     #[command(subcommand)]
     Latch(latch::LatchCommand),
+    /// The button and the LED of the running gateway
+    #[command(subcommand)]
+    Panel(panel::PanelCommand),
     Pki(pki::PkiArgs),
     /// Bans after failed logins, in the running gateway
     #[command(subcommand)]
@@ -121,6 +125,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Lock(command) => lock::run(command, &context.state_dir()?),
         Command::Latch(command) => latch::run(command, &context),
+        Command::Panel(command) => panel::run(command, &context.state_dir()?),
         Command::Pki(args) => pki::run(args),
         Command::Ban(command) => ban::run(command, &context.state_dir()?),
         Command::Explain(args) => explain::run(args, || Ok(context.state_dir()?)),

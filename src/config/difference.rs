@@ -37,6 +37,7 @@ impl Config {
             keys("gateway", self.gateway.differing(&new.gateway))
                 .chain(keys("limits", limits))
                 .chain(keys("auth", self.auth.differing(&new.auth)))
+                .chain(keys("panel", self.panel.differing(&new.panel)))
                 .chain(keys("admin", self.admin.differing(&new.admin)))
                 .chain(keys("log", self.log.differing(&new.log))),
         );

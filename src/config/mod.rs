@@ -17,6 +17,7 @@ mod listener;
 mod lock;
 mod log;
 mod number;
+mod panel;
 mod scalar;
 mod section;
 mod source;
@@ -42,9 +43,11 @@ pub use limits::Limits;
 pub use listener::{Listener, Protocol};
 pub use lock::{Lock, LockLogins, LockQueued, LockSide};
 pub use log::{Level, Log, LogFormat, LogTarget};
+pub use panel::{Panel, PanelDriver};
 pub use tls::{ClientCertificate, NamedFile, Tls, UsernameFrom};
 
 use listener::Listeners;
+use panel::CheckedPanel;
 use section::{Reader, Section, Setting};
 
 /// A valid configuration.
@@ -64,6 +67,8 @@ pub struct Config {
     pub lock: Lock,
     /// The remote second factor.
     pub latch: Latch,
+    /// Button and LED.
+    pub panel: Panel,
     /// Operators and monitoring.
     pub admin: Admin,
     /// The log.
@@ -116,6 +121,7 @@ impl Config {
             acl: Acl::default(),
             lock: Lock::default(),
             latch: Latch::default(),
+            panel: Panel::default(),
             admin: Admin::default(),
             log: Log::default(),
             file: None,
@@ -153,6 +159,7 @@ impl Config {
             acl: root.read::<Acl>("acl", reader, &defaults.acl),
             lock: root.read::<Lock>("lock", reader, &defaults.lock),
             latch: root.read::<Latch>("latch", reader, &defaults.latch),
+            panel: root.read::<CheckedPanel>("panel", reader, &defaults.panel),
             admin: root.read::<Admin>("admin", reader, &defaults.admin),
             log: root.read::<Log>("log", reader, &defaults.log),
             file: defaults.file,
@@ -160,7 +167,7 @@ impl Config {
         config.auth.check(&config.backends(), auth_place, reader);
         config.latch.check(latch, reader);
         root.finish(
-            &["gateway", "listener", "limits", "auth", "acl", "lock", "latch", "admin", "log"],
+            &["gateway", "listener", "limits", "auth", "acl", "lock", "latch", "panel", "admin", "log"],
             reader,
         );
         config
@@ -170,7 +177,7 @@ impl Config {
 /// Every key with its documentation and default, as a configuration file. Read back, it is the built-in
 /// configuration. It is the same on every machine.
 pub fn reference() -> String {
-    let Config { gateway, listeners, limits, auth, acl, lock, latch, admin, log, file: _ } =
+    let Config { gateway, listeners, limits, auth, acl, lock, latch, panel, admin, log, file: _ } =
         Config::builtin();
     let mut out = String::from(
         "# The configuration of latchgate, with every key at its default. Relative paths start at the folder of\n\
@@ -183,6 +190,7 @@ pub fn reference() -> String {
     Acl::describe("", "acl", &[], &acl, &mut out);
     Lock::describe("", "lock", &[], &lock, &mut out);
     Latch::describe("", "latch", &[], &latch, &mut out);
+    CheckedPanel::describe("", "panel", &[], &panel, &mut out);
     Admin::describe("", "admin", &[], &admin, &mut out);
     Log::describe("", "log", &[], &log, &mut out);
     out

@@ -64,6 +64,10 @@ number_kind!(
     /// A number of seconds; 0 means none and is kept as 0.
     Seconds32, u32, 0
 );
+number_kind!(
+    /// The number of a GPIO line; 0 is a line like any other.
+    Line, u16, 0
+);
 
 /// A time limit in whole seconds; 0 is no limit.
 pub(super) enum Timeout {}

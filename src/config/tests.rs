@@ -86,6 +86,13 @@ fn every_key_of_the_file_reaches_the_configuration() {
         superusers = ["S*"]
         subscribe = "overlap"
         refused_publish_v3 = "disconnect"
+        [panel]
+        driver = "gpiochip"
+        chip = "porch-io"
+        button = 0
+        led = 4
+        debounce = "5ms"
+        required = true
         [log]
         level = "debug"
         target = "journal"
@@ -119,6 +126,15 @@ fn every_key_of_the_file_reaches_the_configuration() {
         refused_publish_v3: RefusedPublish::Disconnect,
     };
     assert_eq!(config.acl, acl);
+    let panel = Panel {
+        driver: PanelDriver::GpioChip,
+        chip: Some("porch-io".into()),
+        button: 0,
+        led: 4,
+        debounce: Duration::from_millis(5),
+        required: true,
+    };
+    assert_eq!(config.panel, panel);
     assert_eq!(config.log, Log { level: Level::Debug, target: LogTarget::Journal, format: LogFormat::Json });
 }
 
@@ -231,6 +247,24 @@ fn wrong_values_point_at_their_place() {
         assert_eq!(problems(line), [expected], "{line}");
     }
     assert!(helps("auth.backends = ['nis']")[0].starts_with("known: \"sqlite\", \"files\""));
+}
+
+#[test]
+fn a_panel_that_cannot_work_is_told_where_it_is_wrong() {
+    for (text, expected) in [
+        ("[panel]\nbutton = 4\nled = 4", "3:7: `panel.button` and `panel.led` are both line 4"),
+        ("[panel]\nled = 17", "2:7: `panel.button` and `panel.led` are both line 17"),
+        ("[panel]\nbutton = 70000", "2:10: `panel.button` is too large"),
+        ("[panel]\ndebounce = '2s'", "2:12: `panel.debounce` is so long that presses would be missed"),
+        ("[panel]\ndriver = 'gpio'", "2:10: `panel.driver` cannot be `gpio`"),
+    ] {
+        assert_eq!(problems(text), [expected], "{text}");
+    }
+    #[cfg(not(feature = "rppal"))]
+    assert_eq!(
+        problems("panel = { driver = 'rppal' }"),
+        ["1:20: `panel.driver` cannot be \"rppal\": this executable was built without it"]
+    );
 }
 
 #[test]

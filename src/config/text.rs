@@ -112,6 +112,23 @@ impl Scalar for Name {
     }
 }
 
+/// A short name that may be left out.
+pub(super) enum OptionalName {}
+
+impl Scalar for OptionalName {
+    type Value = Option<String>;
+
+    fn parse(value: &DeValue<'_>, folder: &Path) -> Result<Option<String>, Fault> {
+        Name::parse(value, folder).map(Some)
+    }
+
+    fn show(value: &Option<String>) -> String {
+        value.as_ref().map(Name::show).unwrap_or_default()
+    }
+
+    const EXAMPLE: Option<&'static str> = Some("pinctrl-bcm2711");
+}
+
 /// The identity of the gateway: a name that can be one level of a topic.
 pub(super) enum Identity {}
 

@@ -9,11 +9,12 @@ use tokio::sync::mpsc;
 use crate::{
     admin::{self, Command, Reloaded},
     config::{Config, Difference},
+    panel::Panel,
     policy::{Policy, accounts::AccountError},
     system::notify,
 };
 
-use super::{backends, doors::Doors, latch::Latch, open_latch, policy_settings};
+use super::{backends, doors::Doors, latch::Latch, open_latch, panel, policy_settings};
 
 /// What can be changed while it runs.
 pub(super) struct Running {
@@ -24,6 +25,8 @@ pub(super) struct Running {
     pub seen: Arc<ArcSwap<admin::Doors>>,
     /// The second factor, if it is used.
     pub latch: Option<Latch>,
+    /// Button and LED.
+    pub panel: Arc<Panel>,
     /// What is in force.
     pub config: Mutex<Config>,
 }
@@ -37,6 +40,12 @@ pub(super) async fn obey(running: Arc<Running>, mut commands: mpsc::Receiver<Com
             Command::Plan(done) => drop(done.send(running.clone().plan().await)),
             Command::LiftBans { user, address, done } => {
                 let _ = done.send(running.policy.lift_bans(user.as_deref(), address));
+            }
+            Command::Panel(done) => drop(done.send(panel::seen(running.panel.status()))),
+            // A long press must not keep others waiting, and it is let go even if nobody waits for the answer.
+            Command::Press(hold, done) => {
+                let panel = running.panel.clone();
+                tokio::spawn(async move { drop(done.send(panel::press(&panel, hold).await)) });
             }
         }
     }

@@ -83,6 +83,11 @@ impl Latch {
         self.settings.send_replace((client, rules));
     }
 
+    /// How everything stands, now and later.
+    pub fn view(&self) -> watch::Receiver<Arc<View>> {
+        self.view.clone()
+    }
+
     /// What says how everything stands, for operators.
     pub fn reporter(&self) -> admin::Reporter {
         let view = self.view.clone();
