@@ -398,7 +398,8 @@ impl Gate {
     /// Whether the verdict on publishing to `topic` must be waited for: the bell rings when there is one. Nothing may
     /// be asked of [`Gate::publish`] about it before.
     pub fn awaits_publish(&mut self, topic: &str) -> bool {
-        self.asked.is_some() && self.awaits(Access::PUBLISH, Object::Name(topic))
+        // About a command its topic is asked, as in `Gate::command`; what stands behind it is no backend's business.
+        self.asked.is_some() && self.awaits(Access::PUBLISH, Object::Name(without_secret(topic)))
     }
 
     /// The same for [`Gate::subscribe`].

@@ -319,3 +319,19 @@ fn over_tls_only_a_certificate_that_is_trusted_is_answered() {
     assert!(untrusting.log().contains("certificate"), "{}", untrusting.log());
     subject(&format!("ca = \"{}\"", file("ca.crt"))).accept(&login("ann")).ping();
 }
+
+#[test]
+fn what_stands_behind_a_command_under_latch_is_told_to_no_backend() {
+    let service = Peer::service();
+    let latch = "[latch]\napplication_id = \"APP\"\nsecret_file = \"latch.secret\"\nlegacy_topics = true\n";
+    let subject = gateway(&service, latch);
+    let secret = subject.directory().join("latch.secret");
+    std::fs::write(&secret, "0123456789").expect("write the secret");
+    std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .expect("make it private");
+    let mut ann = subject.accept(&login("ann"));
+    assert_eq!(ann.say("LATCH/unpairing=hunter2", ""), 0x87);
+    let asked = service.asked();
+    assert!(asked.iter().any(|one| one["fields"]["topic"] == "LATCH/unpairing"), "{asked:?}");
+    assert!(!format!("{asked:?}").contains("hunter2") && !subject.log().contains("hunter2"), "{asked:?}");
+}

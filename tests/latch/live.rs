@@ -266,3 +266,19 @@ fn neither_secret_nor_token_is_ever_logged() {
         }
     }
 }
+
+#[test]
+fn what_latch_closed_opens_when_it_is_no_longer_configured() {
+    let service = Service::start();
+    let (subject, mut lamp) = paired(&service.section());
+    service.switch(&account('a'), "app", "off");
+    publishes(&mut lamp, "a", 0x87);
+    subject.kill();
+    let text = std::fs::read_to_string(subject.config()).unwrap();
+    let (before, _) = text.split_once("[latch]").unwrap();
+    std::fs::write(subject.config(), before).unwrap();
+    subject.start_again();
+    let mut lamp = v5(&subject, "lamp");
+    assert_eq!(lamp.say("a", "x"), 0);
+    assert!(latch(&subject, "status").exits(1).err.contains("does not use Latch"));
+}
