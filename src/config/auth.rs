@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::number::{Seconds32, SecondsOrSpan, Span};
 use super::scalar::{List, OneOf, Switch, words};
 use super::section::{Reader, section};
-use super::text::{HeaderLine, OptionalUrl, Prefix};
+use super::text::{HeaderLine, OptionalUrl, Plain, Prefix};
 use super::tls::{NamedFile, OptionalFile};
 
 words! {
@@ -17,6 +17,8 @@ words! {
         Files = "files",
         /// A web service.
         Http = "http",
+        /// An authorization server.
+        Oauth2 = "oauth2",
     }
 }
 
@@ -87,6 +89,20 @@ words! {
 }
 
 words! {
+    /// What of a token must be the user name.
+    pub enum Claim {
+        /// Nothing.
+        None = "none",
+        /// Its subject.
+        Subject = "sub",
+        /// Its user's name.
+        Username = "username",
+        /// The client that it was given to.
+        ClientId = "client_id",
+    }
+}
+
+words! {
     /// Whose files they are.
     pub enum Dialect {
         /// Mosquitto's.
@@ -122,6 +138,9 @@ section! {
 
         /// The backend `http`.
         pub http: AuthHttp => AuthHttp = AuthHttp::default(),
+
+        /// The backend `oauth2`.
+        pub oauth2: AuthOauth2 => AuthOauth2 = AuthOauth2::default(),
 
         /// What is remembered of logins and answers.
         pub cache: AuthCache => AuthCache = AuthCache::default(),
@@ -269,6 +288,50 @@ section! {
     }
 }
 
+section! {
+    /// The backend `oauth2`: the password is an access token, which the authorization server is asked about (RFC 7662). Its
+    /// scopes `mqtt:read:FILTER` and `mqtt:write:FILTER` (or `mqtt.read:`, `mqtt.write:`), several of each, are the rights;
+    /// filters of other spellings, and `%u` and `%c`, mean nothing here. The session ends when the token does.
+    pub struct AuthOauth2 {
+        /// The server's introspection endpoint.
+        pub introspection_url: Option<String> => OptionalUrl = None,
+
+        /// By which client the gateway is known there.
+        pub client_id: String => Plain = String::new(),
+
+        /// The file that holds this client's secret, readable by the gateway's user only (chmod 600).
+        pub client_secret_file: Option<NamedFile> => OptionalFile = None,
+
+        /// What of a token must be the user name. "none": nothing, so that whoever has a token may call itself as it likes.
+        pub user_claim: Claim => OneOf<Claim> = Claim::None,
+
+        /// How often a token is asked about again, so that one that was revoked ends its sessions.
+        pub recheck: Duration => Span = Duration::from_secs(60),
+
+        /// Certificates of the authorities that are trusted. Without this key those that the system trusts.
+        pub ca: Option<NamedFile> => OptionalFile = None,
+
+        /// The longest time for an answer, retries included.
+        pub timeout: Duration => Span = Duration::from_secs(5),
+
+        /// Tries after a first one that failed.
+        pub retries: u32 => Seconds32 = 3,
+
+        /// What counts at a login when it does not answer: "deny", "next" or "stale", as for `http`. Who is connected stays so
+        /// until the token ends.
+        pub on_error: OnError => OneOf<OnError> = OnError::Deny,
+
+        /// How long an answer counts for "stale", beyond its time in [auth.cache]; never longer than the token.
+        pub stale: Duration => Span = Duration::from_secs(3600),
+
+        /// User names `PREFIX_NAME` go to this backend alone. Empty: there is no such prefix.
+        pub prefix: String => Prefix = String::new(),
+
+        /// Whether the prefix and its underscore are no part of the name that this backend knows.
+        pub strip_prefix: bool => Switch = false,
+    }
+}
+
 impl Auth {
     /// Notes what is missing for the backends that are used anywhere; `span` is the section's place.
     pub(super) fn check(&self, used: &[Backend], span: std::ops::Range<usize>, reader: &mut Reader<'_>) {
@@ -280,11 +343,18 @@ impl Auth {
         let AuthHttp { user_url, acl_url, .. } = &self.http;
         if used.contains(&Backend::Http) && user_url.is_none() && acl_url.is_none() {
             let what = "the backend \"http\" has neither `user_url` nor `acl_url` in [auth.http]";
-            reader.wrong(
-                span,
-                what,
-                "give at least one of them, as user_url = \"http://127.0.0.1:8080/auth\"",
-            );
+            let help = "give at least one of them, as user_url = \"http://127.0.0.1:8080/auth\"";
+            reader.wrong(span.clone(), what, help);
+        }
+        let AuthOauth2 { introspection_url, client_id, client_secret_file, recheck, .. } = &self.oauth2;
+        if used.contains(&Backend::Oauth2)
+            && (introspection_url.is_none() || client_id.is_empty() || client_secret_file.is_none())
+        {
+            let what = "the backend \"oauth2\" needs `introspection_url`, `client_id` and `client_secret_file` in [auth.oauth2]";
+            reader.wrong(span.clone(), what, "they stand where the gateway is registered as a client");
+        }
+        if *recheck < Duration::from_secs(1) {
+            reader.wrong(span, "`auth.oauth2.recheck` is less than a second", "give at least \"1s\"");
         }
     }
 }

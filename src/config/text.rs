@@ -247,6 +247,25 @@ impl Scalar for OptionalUrl {
     const EXAMPLE: Option<&'static str> = Some("https://auth.example/path");
 }
 
+/// Any text without control characters.
+pub(super) enum Plain {}
+
+impl Scalar for Plain {
+    type Value = String;
+
+    fn parse(value: &DeValue<'_>, _: &Path) -> Result<String, Fault> {
+        let written = text(value, "gateway")?;
+        if written.chars().any(char::is_control) {
+            return Err(Fault::new("holds a control character", "take it out"));
+        }
+        Ok(written.to_owned())
+    }
+
+    fn show(value: &String) -> String {
+        show_text(value)
+    }
+}
+
 /// A header of a request: a name, a colon and a value. It may hold a secret, so it is not repeated in errors.
 pub(super) enum HeaderLine {}
 

@@ -10,6 +10,7 @@ use crate::{
         desk::{Desk, DeskSettings, OnError},
         files::{Dialect, Files, FilesSettings},
         http::{AnswerBy, HttpBackend, HttpDialect, HttpSettings, Parameters},
+        oauth2::{Claim, Oauth2Backend, Oauth2Settings},
     },
 };
 
@@ -25,6 +26,7 @@ pub fn open(config: &Config) -> Result<Backends, ConfigError> {
             config::Backend::Sqlite => sqlite(&config.auth.sqlite),
             config::Backend::Files => files(config)?,
             config::Backend::Http => http(config)?,
+            config::Backend::Oauth2 => oauth2(config)?,
         });
     }
     Ok(order(config, list))
@@ -134,10 +136,49 @@ fn http(config: &Config) -> Result<Backend, ConfigError> {
         on_error: http.on_error,
         stale: http.stale,
         superusers: http.superusers,
+        recheck: None,
         prefix: &http.prefix,
         strip_prefix: http.strip_prefix,
     };
     desk(config, config::Backend::Http, Box::new(remote), &asked)
+}
+
+fn oauth2(config: &Config) -> Result<Backend, ConfigError> {
+    let oauth2 = &config.auth.oauth2;
+    let file = oauth2.client_secret_file.clone().unwrap_or_default();
+    let unreadable = |why: &dyn std::fmt::Display| {
+        config.wrong(vec![file.wrong(format!("is not usable: {why}"), "it holds the client's secret alone")])
+    };
+    let secret = std::fs::read_to_string(&file.path).map_err(|error| unreadable(&error))?;
+    let secret = secret.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() || secret.contains(['\r', '\n']) {
+        return Err(unreadable(&"it is empty, or has more than one line"));
+    }
+    let settings = Oauth2Settings {
+        url: oauth2.introspection_url.clone().unwrap_or_default(),
+        client_id: oauth2.client_id.clone(),
+        client_secret: secret.to_owned(),
+        claim: match oauth2.user_claim {
+            config::Claim::None => Claim::None,
+            config::Claim::Subject => Claim::Subject,
+            config::Claim::Username => Claim::Username,
+            config::Claim::ClientId => Claim::ClientId,
+        },
+        ca: oauth2.ca.as_ref().map(|file| file.path.clone()),
+    };
+    let remote =
+        Oauth2Backend::new(settings).map_err(|error| web_error(config, oauth2.ca.as_ref(), &error))?;
+    let asked = Asked {
+        timeout: oauth2.timeout,
+        retries: oauth2.retries,
+        on_error: oauth2.on_error,
+        stale: oauth2.stale,
+        superusers: false,
+        recheck: Some(oauth2.recheck),
+        prefix: &oauth2.prefix,
+        strip_prefix: oauth2.strip_prefix,
+    };
+    desk(config, config::Backend::Oauth2, Box::new(remote), &asked)
 }
 
 /// What every backend says that is asked over a network.
@@ -147,6 +188,8 @@ struct Asked<'a> {
     on_error: config::OnError,
     stale: Duration,
     superusers: bool,
+    /// How often tokens are asked about again.
+    recheck: Option<Duration>,
     prefix: &'a str,
     strip_prefix: bool,
 }
@@ -170,6 +213,7 @@ fn desk(
         allow: cache.allow,
         deny: cache.deny,
         jitter: cache.jitter,
+        recheck: asked.recheck.unwrap_or_default(),
         ..DeskSettings::default()
     };
     let name = backend.word();

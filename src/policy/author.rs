@@ -24,7 +24,9 @@ impl Author {
     pub fn new(policy: &Policy, generation: u64, identity: Arc<Identity>) -> Self {
         let book = policy.book();
         // Rules may go on standing for a name whose account is gone. A certificate is asked each time.
-        let gone = policy.account_ended(&book, &identity).is_some();
+        // What a token allowed goes on counting when its time is over: its owner comes back with another.
+        let revoked = identity.token.as_ref().is_some_and(|token| token.is_revoked());
+        let gone = revoked || policy.account_ended(&book, &identity).is_some();
         let sources = (!gone).then(|| policy.sources(&book, &identity));
         Author { generation, identity, sources }
     }

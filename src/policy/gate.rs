@@ -7,13 +7,16 @@ use std::{
 
 use ahash::AHashMap;
 
-use crate::mqtt::TopicFilter;
+use crate::mqtt::{ReasonCode, TopicFilter};
 
 use super::{
     acl::{Access, Object, Open, Outcome, Sources, reserved},
     asked::Asked,
     audit::Refused,
-    auth::desk::{Said, Tag},
+    auth::{
+        desk::{Said, Tag},
+        token::{Errand, Guardian, TOKEN_OVER, Token},
+    },
     author::Author,
     command::{Command, CommandKind, LONGEST as LONGEST_VALUE, without_secret},
     decision::{Denial, Operation, Stage},
@@ -65,6 +68,7 @@ pub struct Gate {
     sources: Sources,
     /// What was asked over a network; `None`: nothing ever is for this client.
     asked: Option<Box<Asked>>,
+    guardian: Option<Guardian>,
     lock: Arc<Lock>,
     /// The generation of the lock that `locked` is of.
     lock_seen: u64,
@@ -90,6 +94,7 @@ impl Gate {
             standing: Standing::Same,
             sources: Sources::default(),
             asked: None,
+            guardian: None,
             lock,
             lock_seen: 0,
             locked: View::default(),
@@ -102,6 +107,11 @@ impl Gate {
         };
         gate.refresh();
         gate
+    }
+
+    /// Has the token that the client logged in with watched over as long as the gate lives.
+    pub(super) fn guard(&mut self, errand: Errand, token: Arc<Token>) {
+        self.guardian = Some(Guardian::new(errand, token, self.presence.watch.clone()));
     }
 
     /// Who it answers for.
@@ -497,7 +507,12 @@ impl Gate {
             (_, Standing::Ended(_)) => {}
             (None, _) => self.standing = Standing::Changed,
             (Some(why), _) => {
-                let denial = Denial::not_authorized(Stage::Login, None, why);
+                let code = if why == TOKEN_OVER {
+                    ReasonCode::MaximumConnectTime
+                } else {
+                    ReasonCode::NotAuthorized
+                };
+                let denial = Denial { code, ..Denial::not_authorized(Stage::Login, None, why) };
                 let denial = self.record(Operation::Connect, "", denial);
                 self.standing = Standing::Ended(denial);
             }

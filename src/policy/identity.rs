@@ -2,10 +2,10 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use super::certificate::Certificate;
+use super::{auth::token::Token, certificate::Certificate};
 
 /// An admitted client. Rights hang on `user` and, for rules with `%c`, on `client_id`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Identity {
     /// Client identifier.
     pub client_id: Arc<str>,
@@ -20,9 +20,23 @@ pub struct Identity {
     /// The number of the password it logged in with, as that backend counts (`AccountRecord::credential`); `None` if it
     /// needed none, or if the backend knows no such number.
     pub credential: Option<i64>,
+    /// The token it logged in with, if its backend grants rights by tokens.
+    pub token: Option<Arc<Token>>,
     /// The certificate it showed; a login or not.
     pub certificate: Option<Certificate>,
 }
+
+/// Two that stand for the same, whatever token each brought.
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |one: &Self| (one.client_id.clone(), one.user.clone(), one.address, one.listener.clone());
+        of(self) == of(other)
+            && (&self.backend, self.credential) == (&other.backend, other.credential)
+            && self.certificate == other.certificate
+    }
+}
+
+impl Eq for Identity {}
 
 impl Identity {
     /// Whether it brought no name of its own.

@@ -73,7 +73,8 @@ impl Watch {
         self.looked.load(Ordering::SeqCst) >= generation
     }
 
-    fn raise(&self) {
+    /// Has the session look anew at its rights.
+    pub fn raise(&self) {
         self.epoch.fetch_add(1, Ordering::Release);
         self.bell.wake();
     }

@@ -23,6 +23,7 @@ use super::{
         Admitted, Candidate, Login,
         backends::{Backend, Backends, Kind},
         files::{Reading, Reread},
+        token::Token,
     },
     certificate::{Certificate, is_user_name},
     command::CommandTopics,
@@ -89,6 +90,7 @@ impl Settings {
             address: ([0, 0, 0, 0], 0).into(),
             listener: "".into(),
             backend: None,
+            token: None,
             credential: None,
             certificate: None,
         };
@@ -254,7 +256,8 @@ impl Policy {
     /// Why the client may no longer be connected, if so.
     pub(super) fn ended(&self, book: &Book, identity: &Identity) -> Option<&'static str> {
         let certificate = || identity.certificate.as_ref().and_then(Certificate::lost);
-        self.account_ended(book, identity).or_else(certificate)
+        let token = || identity.token.as_ref().and_then(|token| token.ended());
+        self.account_ended(book, identity).or_else(certificate).or_else(token)
     }
 
     /// Why the account it logged in with lets nobody in any more, if so.
@@ -461,6 +464,8 @@ impl Policy {
             }
             None => Admitted::default(),
         };
+        let (granted, errand) = admitted.grant.unzip();
+        let token = granted.map(|granted| Arc::new(Token::new(granted)));
         let identity = Identity {
             client_id: applicant.client_id.clone(),
             user: user.clone(),
@@ -468,6 +473,7 @@ impl Policy {
             listener: applicant.listener.clone(),
             backend: admitted.backend,
             credential: admitted.credential,
+            token: token.clone(),
             certificate: applicant.certificate.clone(),
         };
         if identity.backend.is_none()
@@ -480,6 +486,9 @@ impl Policy {
         match gate.ended().or_else(|| gate.locked_out()) {
             None => {
                 self.metrics.permit(Operation::Connect);
+                if let Some((errand, token)) = errand.zip(token) {
+                    gate.guard(errand, token);
+                }
                 // Until its first turn nothing of it is on its way.
                 gate.rest();
                 Ok(gate)

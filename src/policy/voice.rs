@@ -43,6 +43,7 @@ impl Voice {
                 address: ([0, 0, 0, 0], 0).into(),
                 listener: "".into(),
                 backend: None,
+                token: None,
                 credential: None,
                 certificate: None,
             }),

@@ -8,6 +8,7 @@ mod differential;
 mod files;
 mod http;
 mod lampi;
+mod oauth2;
 mod peer;
 
 use support::subject::Settings;

@@ -1,4 +1,4 @@
-//! Python programs of `tests/peers/backends` as processes of their own.
+//! Programs of `tests/peers/backends` as processes of their own.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -18,16 +18,18 @@ pub struct Peer {
     pub says: Vec<String>,
 }
 
-fn launch(program: &str, arguments: &[&str], lines: usize) -> (Child, Vec<String>) {
+fn python(program: &str, arguments: &[&str]) -> Command {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/backends").join(program);
     let python = std::env::var("LATCHGATE_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
-    let mut child = Command::new(python)
-        .arg(path)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python3 starts: run tests/run once");
+    let mut command = Command::new(python);
+    command.arg(path).args(arguments);
+    command
+}
+
+/// Starts a program and reads the first lines that it says.
+fn launch(mut command: Command, lines: usize) -> (Child, Vec<String>) {
+    let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let mut child = spawned.unwrap_or_else(|error| panic!("{command:?}: {error}: run tests/run once"));
     let mut out: BufReader<ChildStdout> = BufReader::new(child.stdout.take().expect("stdout is piped"));
     let read = |_| {
         let mut line = String::new();
@@ -40,10 +42,22 @@ fn launch(program: &str, arguments: &[&str], lines: usize) -> (Child, Vec<String
 
 impl Peer {
     pub fn start(program: &str, arguments: &[&str], lines: usize) -> Self {
-        let (child, mut says) = launch(program, arguments, lines);
+        Self::of(launch(python(program, arguments), lines))
+    }
+
+    fn of((child, mut says): (Child, Vec<String>)) -> Self {
         let port =
             says.remove(0).parse().expect("a port: is what the program needs installed? run tests/run once");
         Peer { child: Mutex::new(Some(child)), port, says }
+    }
+
+    /// A program for node, with the packages that tests/run installs.
+    pub fn node(program: &str) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let path = root.join("tests/peers/backends").join(program);
+        let mut command = Command::new("node");
+        command.arg(path).arg(root.join("target/node-backends")).stderr(Stdio::null());
+        Self::of(launch(command, 1))
     }
 
     /// The scriptable service.
@@ -61,7 +75,7 @@ impl Peer {
     /// Starts the service again at its port.
     pub fn start_again(&self) {
         self.stop();
-        *self.child.lock() = Some(launch("service.py", &[&self.port.to_string()], 1).0);
+        *self.child.lock() = Some(launch(python("service.py", &[&self.port.to_string()]), 1).0);
     }
 
     /// Has the service behave otherwise.

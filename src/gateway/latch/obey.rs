@@ -109,6 +109,7 @@ mod tests {
             address: ([127, 0, 0, 1], 1).into(),
             listener: "l".into(),
             backend: None,
+            token: None,
             credential: None,
             certificate: None,
         };

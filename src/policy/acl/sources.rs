@@ -106,6 +106,12 @@ impl Sources {
                 Kind::Files(files) => {
                     Speaks::Files(files.reading().rights(user, &identity.client_id, anonymous))
                 }
+                Kind::Asked(_)
+                    if identity.token.is_some() && identity.backend.as_ref() == Some(&backend.name) =>
+                {
+                    let rules = identity.token.iter().map(|token| token.rules()).collect();
+                    Speaks::Rules(Rights { shared: rules, ..Rights::default() })
+                }
                 Kind::Asked(desk) => {
                     let who = Who {
                         user: user.into(),

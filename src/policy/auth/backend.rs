@@ -2,6 +2,7 @@
 
 use std::{fmt, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
+use super::token::Granted;
 use crate::policy::{acl::Access, policy::Secret};
 
 /// What a backend says to a question.
@@ -48,6 +49,8 @@ pub struct Reply {
     pub why: Arc<str>,
     /// The longest time it may be remembered; `None`: as configured.
     pub lifetime: Option<Duration>,
+    /// What a login grants by itself.
+    pub grant: Option<Arc<Granted>>,
 }
 
 /// Why there is no answer.
@@ -79,7 +82,7 @@ pub trait Remote: Send + Sync + 'static {
 impl Reply {
     /// An answer that is remembered as configured.
     pub fn new(answer: Answer, why: impl Into<Arc<str>>) -> Self {
-        Reply { answer, why: why.into(), lifetime: None }
+        Reply { answer, why: why.into(), lifetime: None, grant: None }
     }
 }
 

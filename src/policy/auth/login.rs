@@ -22,12 +22,13 @@ use crate::policy::{
 use super::{
     backend::{Answer, Who},
     backends::{Backend, Kind},
-    desk::{self, Desk},
+    desk::{self, Desk, Said},
     memory::LoginMemory,
     password::{
         self, SaltReading, StoredPassword,
         once::{self, Usage},
     },
+    token::{Errand, Granted},
 };
 
 /// How a password was judged.
@@ -41,7 +42,9 @@ enum Judged {
 
 /// What a backend elsewhere came to.
 enum Asked {
-    Said(Answer),
+    Said(Said, Errand),
+    /// It is not for such questions.
+    Nothing,
     /// There were too many wrong ones meanwhile.
     Banned,
 }
@@ -61,6 +64,8 @@ pub(in crate::policy) struct Candidate<'a> {
 pub(in crate::policy) struct Admitted {
     pub backend: Option<Arc<str>>,
     pub credential: Option<i64>,
+    /// What a token grants, and how it is asked about again.
+    pub grant: Option<(Arc<Granted>, Errand)>,
 }
 
 /// One backend's part in a login.
@@ -183,12 +188,13 @@ impl Login {
             match &step.backend.kind {
                 Kind::Asked(desk) => match self.ask(desk, &candidate, step.user, password).await {
                     Asked::Banned => return Err(Denial::banned()),
-                    Asked::Said(Answer::Allow) => {
+                    Asked::Said(Said { answer: Answer::Allow, grant, .. }, errand) => {
                         self.throttle.succeeded(user, address);
-                        return Ok(Admitted { backend: name(), credential: None });
+                        let grant = grant.map(|grant| (grant, errand));
+                        return Ok(Admitted { backend: name(), credential: None, grant });
                     }
-                    Asked::Said(Answer::Deny) => break,
-                    Asked::Said(Answer::Unknown) => {}
+                    Asked::Said(Said { answer: Answer::Deny, .. }, _) => break,
+                    Asked::Said(..) | Asked::Nothing => {}
                 },
                 _ if step.stored.is_none() && last != Some(place) => {}
                 _ => {
@@ -198,9 +204,11 @@ impl Login {
                     match self.judge(user, step, password, address, decides).await {
                         Judged::Right => {
                             return match step.state {
-                                State::Enabled(credential) => {
-                                    Ok(Admitted { backend: name(), credential: Some(credential) })
-                                }
+                                State::Enabled(credential) => Ok(Admitted {
+                                    backend: name(),
+                                    credential: Some(credential),
+                                    grant: None,
+                                }),
                                 State::Disabled => {
                                     let why = "the account is disabled";
                                     Err(Denial::not_authorized(Stage::Login, None, why))
@@ -224,7 +232,7 @@ impl Login {
     async fn ask(&self, desk: &Arc<Desk>, candidate: &Candidate<'_>, user: &str, password: &Secret) -> Asked {
         let question = desk::login(password);
         if !desk.answers(&question) {
-            return Asked::Said(Answer::Unknown);
+            return Asked::Nothing;
         }
         let who = Who {
             user: user.into(),
@@ -234,14 +242,15 @@ impl Login {
         };
         // An empty password is none: some directories take it for a visit without a name.
         if password.0.is_empty() {
-            return Asked::Said(Answer::Unknown);
+            return Asked::Nothing;
         }
-        let said = desk.ask(&Arc::new(who), &question).await;
+        let who = Arc::new(who);
+        let said = desk.ask(&who, &question).await;
         // Many guesses may have waited side by side.
         if self.throttle.is_banned(&candidate.user, candidate.address.ip(), Instant::now()) {
             return Asked::Banned;
         }
-        Asked::Said(said.answer)
+        Asked::Said(said, Errand { desk: desk.clone(), who, question })
     }
 
     /// Judges the password by what is stored of it. If that `decides`, a wrong one is counted before the next is looked at.

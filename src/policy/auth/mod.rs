@@ -7,8 +7,10 @@ pub mod files;
 pub mod http;
 mod login;
 pub mod memory;
+pub mod oauth2;
 pub mod password;
 mod stamp;
+pub(super) mod token;
 pub mod web;
 
 pub(super) use login::{Admitted, Candidate, Login};

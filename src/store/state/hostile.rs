@@ -26,6 +26,7 @@ fn identity() -> Identity {
         address: ([0, 0, 0, 0], 0).into(),
         listener: "l".into(),
         backend: None,
+        token: None,
         credential: None,
         certificate: None,
     }

@@ -286,6 +286,7 @@ fn identity(row: &Row, first: usize) -> rusqlite::Result<Identity> {
         listener: text(row, first + 2)?,
         credential: row.get(first + 3)?,
         backend: row.get::<_, Option<String>>(first + 4)?.map(Arc::from),
+        token: None,
         certificate: None,
     })
 }

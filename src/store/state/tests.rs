@@ -54,6 +54,7 @@ fn identity(client: &str) -> Identity {
         address: ([0, 0, 0, 0], 0).into(),
         listener: "l".into(),
         backend: Some("sqlite".into()),
+        token: None,
         credential: Some(3),
         certificate: None,
     }

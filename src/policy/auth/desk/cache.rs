@@ -67,7 +67,15 @@ mod tests {
 
     fn said(at: Instant, seconds: u64) -> Said {
         let until = at + Duration::from_secs(seconds);
-        Said { answer: Answer::Allow, why: "".into(), at, until, remembered: true, failed: false }
+        Said {
+            answer: Answer::Allow,
+            why: "".into(),
+            at,
+            until,
+            remembered: true,
+            failed: false,
+            grant: None,
+        }
     }
 
     fn tag(number: u64) -> Tag {

@@ -21,7 +21,10 @@ use parking_lot::Mutex;
 use sha2::Sha256;
 use tokio::sync::{Semaphore, watch};
 
-use super::backend::{Answer, Failure, Question, Remote, Reply, Who};
+use super::{
+    backend::{Answer, Failure, Question, Remote, Reply, Who},
+    token::Granted,
+};
 use crate::policy::policy::Secret;
 
 use breaker::Breaker;
@@ -61,6 +64,8 @@ pub struct DeskSettings {
     pub jitter: Duration,
     /// Questions asked at a time; the others wait.
     pub at_a_time: usize,
+    /// How often a token is asked about again.
+    pub recheck: Duration,
 }
 
 impl Default for DeskSettings {
@@ -74,6 +79,7 @@ impl Default for DeskSettings {
             deny: Duration::from_secs(5),
             jitter: Duration::from_secs(3),
             at_a_time: 16,
+            recheck: Duration::from_secs(60),
         }
     }
 }
@@ -100,6 +106,8 @@ pub struct Said {
     pub remembered: bool,
     /// Whether the backend itself did not answer.
     pub failed: bool,
+    /// What a login grants by itself.
+    pub grant: Option<Arc<Granted>>,
 }
 
 impl Said {
@@ -216,6 +224,20 @@ impl Desk {
             self.counts.remembered.fetch_add(1, Relaxed);
             return said;
         }
+        self.fly(tag, who, question).await
+    }
+
+    /// Asks whatever is remembered.
+    pub async fn ask_anew(self: &Arc<Self>, who: &Arc<Who>, question: &Question) -> Said {
+        self.fly(self.tag(who, question), who, question).await
+    }
+
+    /// How often a token is to be asked about again.
+    pub fn recheck(&self) -> Duration {
+        self.settings.recheck
+    }
+
+    async fn fly(self: &Arc<Self>, tag: Tag, who: &Arc<Who>, question: &Question) -> Said {
         let mut flight = self.join(tag, who, question);
         let landed = flight.wait_for(Option::is_some).await.ok().and_then(|said| said.clone());
         // The task cannot end without an answer but by the end of the runtime.
@@ -261,6 +283,8 @@ impl Desk {
                 self.counts.failed.fetch_add(1, Relaxed);
                 self.complain(who, &failure, now);
                 let last = self.cache.lock().stale(&tag, now, self.settings.stale);
+                let ended = |granted: &Arc<Granted>| granted.ends.is_some_and(|ends| ends <= now);
+                let last = last.filter(|last| !last.grant.as_ref().is_some_and(ended));
                 self.without(failure.what, last, now)
             }
         }
@@ -309,11 +333,11 @@ impl Desk {
 
     /// Remembers what the backend answered.
     fn note(&self, tag: Tag, reply: Reply, now: Instant) -> Said {
-        let Reply { answer, why, lifetime } = reply;
+        let Reply { answer, why, lifetime, grant } = reply;
         let time = if answer == Answer::Allow { self.settings.allow } else { self.settings.deny };
         let time = if time.is_zero() { time } else { jittered(time, self.settings.jitter) };
         let time = lifetime.map_or(time, |most| time.min(most));
-        let said = Said { answer, why, at: now, until: now + time, remembered: false, failed: false };
+        let said = Said { answer, why, at: now, until: now + time, remembered: false, failed: false, grant };
         if !time.is_zero() {
             let stale = self.settings.on_error == OnError::Stale;
             let keep = if stale { self.settings.stale } else { Duration::ZERO };
@@ -325,6 +349,7 @@ impl Desk {
     /// What counts without an answer; `last` is what was answered before.
     fn without(&self, what: String, last: Option<Said>, now: Instant) -> Said {
         let until = now + NO_ANSWER;
+        let grant = last.as_ref().and_then(|last| last.grant.clone());
         let (answer, why): (_, Arc<str>) = match (self.settings.on_error, last) {
             (OnError::Stale, Some(last)) => {
                 let age = now.duration_since(last.at).as_secs();
@@ -333,7 +358,7 @@ impl Desk {
             (OnError::Next, _) => (Answer::Unknown, what.into()),
             (OnError::Deny | OnError::Stale, _) => (Answer::Deny, what.into()),
         };
-        Said { answer, why, at: now, until, remembered: false, failed: true }
+        Said { answer, why, at: now, until, remembered: false, failed: true, grant }
     }
 }
 
