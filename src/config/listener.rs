@@ -42,7 +42,7 @@ section! {
         /// Clients that are no browsers send no origin and are not asked.
         pub origins: Vec<String> => List<Origin, 0> = Vec::new(),
 
-        /// Who is asked about logins and rights of clients of this listener, in this order. Empty: as in [auth].
+        /// Who is asked about logins and rights of clients of this listener, in this order. Empty: as in `[auth]`.
         pub backends: Vec<Backend> => List<OneOf<Backend>, 0> = Vec::new(),
 
         /// The user name given to clients that bring none. Without this key they are refused.

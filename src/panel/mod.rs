@@ -1,7 +1,7 @@
 //! Button and LED: what does the hand want, and what should the eye see?
 //!
-//! This room owns the two wires of the panel: the drivers that hold them ([`port`]), what a press means ([`press`]), what
-//! the LED shows ([`code`]) and how it blinks ([`blink`]), and the one [`Task`] that runs it all. It promises that a button
+//! This room owns the two wires of the panel: the drivers that hold them (`port`), what a press means (`press`), what
+//! the LED shows (`code`) and how it blinks (`blink`), and the one [`Task`] that runs it all. It promises that a button
 //! that bounces, sticks or was held at the start does nothing by accident, that a chip that vanishes is told once
 //! and taken up again when it returns, and that the LED is off when nobody drives it. It knows nothing of the gateway: what
 //! the gateway is in comes in as [`Conditions`], what the hand wants goes out as [`Wish`]es. It must never decide
