@@ -52,6 +52,7 @@ impl Collector for Scrape {
         broker(&self.broker, &mut out)?;
         store(&self.broker, &mut out)?;
         policy(&self.policy, &mut out)?;
+        lock(&self.policy, &self.broker, &mut out)?;
         latch(self.latch.as_ref(), &mut out)?;
         certificates(&self.doors.certificates, &mut out)
     }
@@ -208,6 +209,23 @@ fn policy(now: &Verdicts, out: &mut Writer<'_>) -> fmt::Result {
     out.counter("latchgate_policy_logins_delayed", delayed, now.throttled.delayed)?;
     let passwords = "Time to verify a password in full, right or wrong";
     out.histogram("latchgate_policy_password_verification_seconds", passwords, &now.passwords)
+}
+
+fn lock(policy: &Verdicts, broker: &Snapshot, out: &mut Writer<'_>) -> fmt::Result {
+    let closed = "Scopes of the lock that are closed, for everyone or for some users";
+    out.metric("latchgate_lock_closed", closed, MetricType::Gauge, |mut metric| {
+        for (area, count) in policy.closed {
+            metric.encode_family(&[("area", area)])?.encode_gauge(&(count as u64))?;
+        }
+        Ok(())
+    })?;
+    out.counter("latchgate_lock_changes", "Changes of the lock", policy.lock.count)?;
+    let took = "How long they took together, from being asked for to being seen by every session";
+    out.counter("latchgate_lock_change_microseconds", took, policy.lock.microseconds)?;
+    let longest = "How long the longest took";
+    out.gauge("latchgate_lock_change_longest_microseconds", longest, policy.lock.longest)?;
+    let held = "Messages in the queues of connected sessions that the lock keeps back";
+    out.gauge("latchgate_lock_held_messages", held, broker.withheld as u64)
 }
 
 /// Writes metrics one by one. Counters get their `_total` from the encoder.

@@ -12,6 +12,7 @@ use std::{collections::VecDeque, sync::Arc, time::Instant};
 use ahash::{AHashMap, AHashSet};
 
 use crate::mqtt::QoS;
+use crate::policy::is_always_received;
 use crate::session::Subscription;
 
 use super::{
@@ -56,6 +57,8 @@ struct Found {
 pub(super) struct Backlog {
     /// Those of one subscription lie together.
     found: VecDeque<(Arc<Found>, Candidate)>,
+    /// Those of subscriptions that the lock never closes; they come first.
+    always: VecDeque<(Arc<Found>, Candidate)>,
     /// Subscriptions that wait until there is room for what they bring.
     searches: VecDeque<Search>,
     /// The texts of `searches`, so that most need not be looked through.
@@ -114,7 +117,7 @@ impl Backlog {
     /// place of those not sent yet.
     pub fn push(&mut self, search: Search, source: &Source<'_>) -> Owed {
         self.forget(&search.text, source);
-        if self.searches.is_empty() && self.found.len() < AT_HAND {
+        if is_first(&search) || (self.searches.is_empty() && self.found.len() < AT_HAND) {
             return self.look_up(search, source);
         }
         let owed = search.owed;
@@ -134,7 +137,7 @@ impl Backlog {
             let search = self.searches.iter().find(|search| *search.text == *text);
             return search.map_or(Owed::Nothing, |search| search.owed);
         }
-        match self.found.iter().any(|(of, _)| of.owes && *of.text == *text) {
+        match self.found.iter().chain(&self.always).any(|(of, _)| of.owes && *of.text == *text) {
             true => Owed::AtLeastOnce,
             false => Owed::Nothing,
         }
@@ -145,21 +148,24 @@ impl Backlog {
         if self.waiting.remove(text) {
             self.searches.retain(|search| *search.text != *text);
         }
-        self.found.retain(|(of, candidate)| {
-            let stays = *of.text != *text;
-            if !stays {
-                source.router.settle(source.outbox, candidate);
-            }
-            stays
-        });
+        for found in [&mut self.found, &mut self.always] {
+            found.retain(|(of, candidate)| {
+                let stays = *of.text != *text;
+                if !stays {
+                    source.router.settle(source.outbox, candidate);
+                }
+                stays
+            });
+        }
     }
 
     /// Looks messages up, if none are at hand; whether there are any then. What was retained after a subscription
-    /// that had to wait may come twice, live and from here; nothing is left out.
-    pub fn fill(&mut self, source: &Source<'_>) -> bool {
-        while self.found.is_empty() {
-            let Some(search) = self.searches.pop_front() else {
-                if self.found.capacity() > 0 {
+    /// that had to wait may come twice, live and from here; nothing is left out. While `suspended`, only what the lock
+    /// never closes counts, here and below.
+    pub fn fill(&mut self, source: &Source<'_>, suspended: bool) -> bool {
+        while self.front(suspended).is_none() {
+            let Some(search) = self.next_search(suspended) else {
+                if self.found.capacity() > 0 && self.is_empty() {
                     *self = Backlog::default();
                 }
                 return false;
@@ -176,28 +182,48 @@ impl Backlog {
 
     fn look_up(&mut self, search: Search, source: &Source<'_>) -> Owed {
         let (candidates, owed) = source.look_up(&search);
+        let found = if is_first(&search) { &mut self.always } else { &mut self.found };
         let of = Arc::new(Found { text: search.text, owes: owed != Owed::Nothing });
-        self.found.extend(candidates.into_iter().map(|candidate| (of.clone(), candidate)));
+        found.extend(candidates.into_iter().map(|candidate| (of.clone(), candidate)));
         owed
     }
 
     /// The next message, among those that were looked up.
-    pub fn front(&self) -> Option<&Candidate> {
-        self.found.front().map(|(_, candidate)| candidate)
+    pub fn front(&self, suspended: bool) -> Option<&Candidate> {
+        let found = self.always.front().or_else(|| self.found.front().filter(|_| !suspended));
+        found.map(|(_, candidate)| candidate)
     }
 
     /// The same, to promise it an identifier.
-    pub fn front_mut(&mut self) -> Option<&mut Candidate> {
-        self.found.front_mut().map(|(_, candidate)| candidate)
+    pub fn front_mut(&mut self, suspended: bool) -> Option<&mut Candidate> {
+        let found = self.found.front_mut().filter(|_| !suspended);
+        self.always.front_mut().or(found).map(|(_, candidate)| candidate)
+    }
+
+    fn next_search(&mut self, suspended: bool) -> Option<Search> {
+        if !suspended {
+            return self.searches.pop_front();
+        }
+        self.searches.remove(self.searches.iter().position(is_first)?)
+    }
+
+    /// Whether something is still to be looked up.
+    pub fn has_searches(&self, suspended: bool) -> bool {
+        if suspended { self.searches.iter().any(is_first) } else { !self.searches.is_empty() }
     }
 
     /// Takes the next message out.
-    pub fn pop(&mut self, source: &Source<'_>) -> Option<Candidate> {
-        let (of, candidate) = self.found.pop_front()?;
+    pub fn pop(&mut self, source: &Source<'_>, suspended: bool) -> Option<Candidate> {
+        let line = match self.always.is_empty() {
+            true if suspended => return None,
+            true => &mut self.found,
+            false => &mut self.always,
+        };
+        let (of, candidate) = line.pop_front()?;
         if candidate.seq != 0 && candidate.qos == QoS::AtLeastOnce {
             source.router.journal.record(candidate.queued(&source.outbox.client_id));
         }
-        if of.owes && !self.found.front().is_some_and(|(next, _)| Arc::ptr_eq(next, &of)) {
+        if of.owes && !line.front().is_some_and(|(next, _)| Arc::ptr_eq(next, &of)) {
             source.note(&of.text, Owed::Nothing);
         }
         Some(candidate)
@@ -205,6 +231,11 @@ impl Backlog {
 
     /// Whether nothing is to be sent or looked up.
     pub fn is_empty(&self) -> bool {
-        self.found.is_empty() && self.searches.is_empty()
+        self.found.is_empty() && self.always.is_empty() && self.searches.is_empty()
     }
+}
+
+/// Whether the lock never closes what a search is for.
+fn is_first(search: &Search) -> bool {
+    is_always_received(search.subscription.filter.as_str())
 }

@@ -14,6 +14,8 @@ pub enum Dropped {
     QueueFull,
     /// The gate refused the delivery.
     NotPermitted,
+    /// The lock was closed, and what waits is to be dropped.
+    Locked,
     /// The message expired before it could be delivered.
     Expired,
     /// Larger than the subscriber's maximum packet size [MQTT-3.1.2-25].
@@ -32,10 +34,11 @@ pub enum Dropped {
 
 impl Dropped {
     /// Every reason.
-    pub const ALL: [Dropped; 10] = [
+    pub const ALL: [Dropped; 11] = [
         Dropped::SlowSubscriber,
         Dropped::QueueFull,
         Dropped::NotPermitted,
+        Dropped::Locked,
         Dropped::Expired,
         Dropped::TooLarge,
         Dropped::RetainedFull,
@@ -51,6 +54,7 @@ impl Dropped {
             Dropped::SlowSubscriber => "slow_subscriber",
             Dropped::QueueFull => "queue_full",
             Dropped::NotPermitted => "not_permitted",
+            Dropped::Locked => "locked",
             Dropped::Expired => "expired",
             Dropped::TooLarge => "too_large",
             Dropped::RetainedFull => "retained_full",
@@ -67,6 +71,7 @@ impl Dropped {
             Dropped::SlowSubscriber => "QoS 0 to a slow subscriber",
             Dropped::QueueFull => "QoS 1 or 2 to a full queue",
             Dropped::NotPermitted => "deliveries not permitted",
+            Dropped::Locked => "deliveries while locked",
             Dropped::Expired => "expired messages",
             Dropped::TooLarge => "messages larger than the subscriber takes",
             Dropped::RetainedFull => "messages beyond the limits of retained ones",

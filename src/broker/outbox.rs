@@ -13,9 +13,12 @@ use atomic_waker::AtomicWaker;
 use parking_lot::Mutex;
 
 use crate::mqtt::QoS;
+use crate::policy::is_always_received;
 
 use super::{counters::Dropped, journal::Journal, message::Candidate};
 
+/// So many more than `max_messages` can be put aside: they were taken out of a queue within its bounds.
+const TAKEN: usize = 512;
 /// An empty queue gives back memory for more candidates than this.
 const ROOMY: usize = 1024;
 
@@ -47,6 +50,8 @@ pub(super) struct Outbox {
     online: AtomicBool,
     /// Whether the session outlives its connection, so that what is queued must be kept.
     durable: AtomicBool,
+    /// Whether the lock keeps its client from receiving anything but what is always received. Changed under `queue`.
+    suspended: AtomicBool,
     /// Waiting for this subscriber did not help: publishers no longer do until it has caught up. Those of QoS 0 give up
     /// sooner, so they are told apart.
     lagging: Lagging,
@@ -60,11 +65,36 @@ pub(super) struct Outbox {
 #[derive(Debug, Default)]
 struct Queue {
     items: VecDeque<Candidate>,
+    /// While suspended: what goes out all the same.
+    always: VecDeque<Candidate>,
+    /// What the lock keeps back although other things go out, in order.
+    held: VecDeque<Candidate>,
+    /// Of all of them.
     bytes: usize,
+    /// Of `held`.
+    held_bytes: usize,
     /// The last number given to a message that is kept.
     seq: u64,
     /// Publishers that wait for room.
     waiting: Vec<Waker>,
+}
+
+impl Queue {
+    fn len(&self) -> usize {
+        self.items.len() + self.always.len() + self.held.len()
+    }
+
+    /// Puts everything back into one queue: what was put aside is older than what is queued.
+    fn recall(&mut self) {
+        if self.always.is_empty() && self.held.is_empty() {
+            return;
+        }
+        let mut all = std::mem::take(&mut self.held);
+        all.append(&mut self.always);
+        all.append(&mut self.items);
+        self.items = all;
+        self.held_bytes = 0;
+    }
 }
 
 /// Whom it did not help to wait.
@@ -93,6 +123,7 @@ impl Outbox {
             bell: AtomicWaker::new(),
             online: AtomicBool::new(false),
             durable: AtomicBool::new(false),
+            suspended: AtomicBool::new(false),
             lagging: Lagging::default(),
             max_messages,
             max_bytes,
@@ -114,6 +145,8 @@ impl Outbox {
         let mut queue = self.queue.lock();
         self.online.store(online, Ordering::Relaxed);
         self.durable.store(durable, Ordering::Relaxed);
+        self.suspended.store(false, Ordering::Relaxed);
+        queue.recall();
         self.lagging.clear();
         // Publishers need not wait for somebody who is gone.
         queue.waiting.drain(..).for_each(Waker::wake);
@@ -129,22 +162,26 @@ impl Outbox {
         if !online && (qos == QoS::AtMostOnce || !self.is_durable()) {
             return Offer::Dropped(None);
         }
-        let full =
-            queue.items.len() >= self.max_messages || queue.bytes.saturating_add(size) > self.max_bytes;
+        let full = queue.len() >= self.max_messages || queue.bytes.saturating_add(size) > self.max_bytes;
         if full && !queue.items.is_empty() {
             let reason = if qos == QoS::AtMostOnce { Dropped::SlowSubscriber } else { Dropped::QueueFull };
             return Offer::Dropped(Some(reason));
         }
-        let wake = queue.items.is_empty() && online;
+        let suspended = self.is_suspended();
+        let goes_out = !suspended || is_always_received(&candidate.message.topic);
+        let waiting = if suspended { &queue.always } else { &queue.items };
+        let wake = goes_out && waiting.is_empty() && online;
         let kept = qos != QoS::AtMostOnce && self.is_durable();
         if kept {
             queue.seq += 1;
             candidate.seq = queue.seq;
             journal.record(candidate.queued(&self.client_id));
         }
-        queue.items.push_back(candidate);
+        let line = if suspended && goes_out { &mut queue.always } else { &mut queue.items };
+        line.push_back(candidate);
         queue.bytes = queue.bytes.saturating_add(size);
-        if online && self.over_mark(&queue) && !self.lagging.of(qos).load(Ordering::Relaxed) {
+        // Nobody waits for somebody who is kept from receiving.
+        if online && !suspended && self.over_mark(&queue) && !self.lagging.of(qos).load(Ordering::Relaxed) {
             Offer::Behind { wake, kept }
         } else {
             Offer::Queued { wake, kept }
@@ -152,14 +189,17 @@ impl Outbox {
     }
 
     fn over_mark(&self, queue: &Queue) -> bool {
-        queue.items.len() > self.max_messages / 2 || queue.bytes > self.max_bytes / 2
+        // What is put aside takes room, but is not what the subscriber is behind with.
+        let messages = self.max_messages.saturating_sub(queue.held.len());
+        let bytes = self.max_bytes.saturating_sub(queue.held_bytes);
+        queue.items.len() > messages / 2 || queue.bytes - queue.held_bytes > bytes / 2
     }
 
     /// Waits until the subscriber has caught up, went away or was given up on by those who publish at `qos`.
     pub fn poll_room(&self, qos: QoS, cx: &mut Context<'_>) -> Poll<()> {
         let mut queue = self.queue.lock();
         let given_up = self.lagging.of(qos).load(Ordering::Relaxed);
-        if !self.is_online() || given_up || !self.over_mark(&queue) {
+        if !self.is_online() || self.is_suspended() || given_up || !self.over_mark(&queue) {
             return Poll::Ready(());
         }
         if !queue.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
@@ -175,12 +215,18 @@ impl Outbox {
         queue.waiting.drain(..).for_each(Waker::wake);
     }
 
-    /// Moves up to `most` candidates into `ready`, which is empty; the subscriber's side.
+    /// Moves up to `most` candidates that may go out into `ready`, which is empty; the subscriber's side.
     pub fn take(&self, ready: &mut VecDeque<Candidate>, most: usize) {
         let mut queue = self.queue.lock();
+        if self.is_suspended() {
+            let taken: usize = queue.always.iter().map(Candidate::size).sum();
+            ready.append(&mut queue.always);
+            queue.bytes = queue.bytes.saturating_sub(taken);
+            return;
+        }
         if queue.items.len() <= most && ready.is_empty() {
             std::mem::swap(ready, &mut queue.items);
-            queue.bytes = 0;
+            queue.bytes = queue.held_bytes;
         } else {
             let count = most.min(queue.items.len());
             let taken: usize = queue.items.iter().take(count).map(Candidate::size).sum();
@@ -196,15 +242,62 @@ impl Outbox {
         }
     }
 
-    /// Whether nothing is queued.
+    /// Whether nothing is queued that may go out.
     pub fn is_empty(&self) -> bool {
-        self.queue.lock().items.is_empty()
+        let queue = self.queue.lock();
+        if self.is_suspended() { queue.always.is_empty() } else { queue.items.is_empty() }
+    }
+
+    /// Whether the lock keeps its client from receiving.
+    pub fn is_suspended(&self) -> bool {
+        self.suspended.load(Ordering::Relaxed)
+    }
+
+    /// Has everything go out in its order again, before anything newer; or, if `suspended`, nothing but what is always
+    /// received. Publishers that wait for a subscriber that is suspended need not any more.
+    pub fn resume(&self, suspended: bool) {
+        let mut queue = self.queue.lock();
+        queue.recall();
+        self.suspended.store(suspended, Ordering::Relaxed);
+        if suspended {
+            let (always, items) = std::mem::take(&mut queue.items)
+                .into_iter()
+                .partition(|candidate| is_always_received(&candidate.message.topic));
+            (queue.always, queue.items) = (always, items);
+            self.lagging.clear();
+            queue.waiting.drain(..).for_each(Waker::wake);
+        }
+    }
+
+    /// Puts a candidate aside that was taken and may not go out now, until [`Outbox::resume`].
+    ///
+    /// # Errors
+    /// Gives it back if as much is put aside as may be queued.
+    pub fn put_aside(&self, candidate: Candidate) -> Result<(), Candidate> {
+        let size = candidate.size();
+        let mut queue = self.queue.lock();
+        let most_bytes = self.max_bytes.saturating_mul(2);
+        let full = queue.held.len() >= self.max_messages.saturating_add(TAKEN)
+            || queue.held_bytes.saturating_add(size) > most_bytes;
+        if full && !queue.held.is_empty() {
+            return Err(candidate);
+        }
+        queue.held.push_back(candidate);
+        queue.bytes = queue.bytes.saturating_add(size);
+        queue.held_bytes = queue.held_bytes.saturating_add(size);
+        Ok(())
+    }
+
+    /// How many messages the lock keeps back.
+    pub fn withheld(&self) -> usize {
+        let queue = self.queue.lock();
+        queue.held.len() + if self.is_suspended() { queue.items.len() } else { 0 }
     }
 
     /// How many messages are queued, and about how many bytes.
     pub fn size(&self) -> (usize, usize) {
         let queue = self.queue.lock();
-        (queue.items.len(), queue.bytes)
+        (queue.len(), queue.bytes)
     }
 
     /// Takes `count` numbers for messages that are recorded in another way; the first of them.
@@ -238,9 +331,10 @@ impl Outbox {
         }
     }
 
-    /// Takes out everything `unwanted` picks.
+    /// Takes out everything `unwanted` picks, of a session without a connection.
     pub fn remove(&self, mut unwanted: impl FnMut(&Candidate) -> bool) -> Vec<Candidate> {
         let mut queue = self.queue.lock();
+        queue.recall();
         let mut removed = Vec::new();
         for candidate in std::mem::take(&mut queue.items) {
             if unwanted(&candidate) {

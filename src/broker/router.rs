@@ -257,11 +257,11 @@ impl Router {
             return false;
         };
         let mut refused = refused.clone();
-        if why == PassOn::Refused {
+        if matches!(why, PassOn::Refused | PassOn::Locked) {
             refused.push(key);
         }
-        let offered =
-            group.offer(&candidate.message, &refused, Some(key), why == PassOn::Away, &*self.journal);
+        let online_only = matches!(why, PassOn::Away | PassOn::Locked);
+        let offered = group.offer(&candidate.message, &refused, Some(key), online_only, &*self.journal);
         let Some((outbox, Offer::Queued { .. } | Offer::Behind { .. })) = offered else { return false };
         outbox.bell.wake();
         true
@@ -273,6 +273,8 @@ impl Router {
 pub(super) enum PassOn {
     /// It may not have it: it is never offered the message again.
     Refused,
+    /// It may not have it now: only a member that is connected is a better choice, and it is not offered the message again.
+    Locked,
     /// It is away: only a member that is connected is a better choice.
     Away,
     /// Its session ended.

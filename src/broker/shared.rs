@@ -68,8 +68,8 @@ impl Group {
         members.list.is_empty()
     }
 
-    /// Offers a message to one member: the next one online that is not in `refused` nor `except`, else one whose session
-    /// is kept, unless `online_only`. Members take turns.
+    /// Offers a message to one member: the next one online that is not in `refused` nor `except`, one that is not kept from
+    /// receiving by the lock before one that is; else one whose session is kept, unless `online_only`. Members take turns.
     pub fn offer(
         self: &Arc<Self>,
         message: &Arc<Message>,
@@ -83,13 +83,16 @@ impl Group {
         members.next = members.next.wrapping_add(1);
         let turn = |n: usize| &members.list[(members.next.wrapping_add(n)) % count];
         let mut last = None;
-        for online in [true, false] {
+        for (online, suspended) in [(true, false), (true, true), (false, false)] {
             if !online && online_only {
                 break;
             }
             for member in (0..count).map(turn) {
                 let outbox = &member.outbox;
-                if outbox.is_online() != online || refused.contains(&outbox.key) || except == Some(outbox.key)
+                if outbox.is_online() != online
+                    || outbox.is_suspended() != suspended
+                    || refused.contains(&outbox.key)
+                    || except == Some(outbox.key)
                 {
                     continue;
                 }

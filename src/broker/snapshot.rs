@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub refused: u64,
     /// Waiting in the queues of all sessions.
     pub queued: Amount,
+    /// Messages among them that the lock keeps back.
+    pub withheld: usize,
     /// Retained messages of clients.
     pub retained: Amount,
     /// Subscriptions, shared ones aside.
@@ -71,12 +73,13 @@ impl Broker {
     /// Counts everything. Takes time with the number of sessions: not for every message.
     pub fn snapshot(&self) -> Snapshot {
         let counters = &self.counters;
-        let mut queued = Amount::default();
+        let (mut queued, mut withheld) = (Amount::default(), 0);
         let (mut sessions, mut disconnected) = (0, 0);
         for seat in self.registry.all() {
             sessions += 1;
             disconnected += u64::from(!seat.outbox.is_online());
             let (messages, bytes) = seat.outbox.size();
+            withheld += seat.outbox.withheld();
             queued.messages += messages;
             queued.bytes = queued.bytes.saturating_add(bytes);
         }
@@ -95,6 +98,7 @@ impl Broker {
             sent: counters.sent.get(),
             refused: counters.refused.load(Relaxed),
             queued,
+            withheld,
             retained: Amount { messages, bytes },
             subscriptions,
             shared_subscriptions,

@@ -45,6 +45,17 @@ pub enum Standing {
     Ended(Denial),
 }
 
+/// Why a message is not delivered now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// The client may not have it.
+    Denied(Denial),
+    /// The lock keeps it back until it is opened.
+    Held,
+    /// The lock was changed: [`Gate::follow_lock`] comes first, since what was held may go out before this.
+    Moved,
+}
+
 /// What was decided about one topic.
 #[derive(Debug)]
 struct Verdict {
@@ -72,8 +83,12 @@ pub struct Gate {
     lock: Arc<Lock>,
     /// The generation of the lock that `locked` is of.
     lock_seen: u64,
+    /// The generation that [`Gate::follow_lock`] has seen.
+    lock_followed: u64,
     /// What is closed for this client.
     locked: View,
+    /// Whether what the lock keeps back is held; else it is refused.
+    holds: bool,
     publish: AHashMap<Arc<str>, usize>,
     verdicts: Vec<Verdict>,
     receive: AHashMap<Arc<str>, (Result<(), Denial>, Until)>,
@@ -97,7 +112,9 @@ impl Gate {
             guardian: None,
             lock,
             lock_seen: 0,
+            lock_followed: 0,
             locked: View::default(),
+            holds: true,
             publish: AHashMap::default(),
             verdicts: Vec::new(),
             receive: AHashMap::default(),
@@ -281,9 +298,26 @@ impl Gate {
         verdict.map_err(|denial| self.record(Operation::Subscribe, filter.as_str(), denial))
     }
 
-    /// May the client be delivered `message`? With a no it is given back.
-    pub fn deliver<M: Delivery>(&mut self, message: M) -> Result<Permit<'_, Deliver<M>>, (Denial, M)> {
+    /// Whether the lock was changed since [`Gate::follow_lock`].
+    pub fn lock_moved(&mut self) -> bool {
         self.refresh();
+        self.lock_followed != self.lock_seen
+    }
+
+    /// Has deliveries follow the lock as it is now. Everything that was held must be asked about again, before anything
+    /// newer. Returns whether the client is to receive nothing but what is always received, so that nothing else need
+    /// be asked about.
+    pub fn follow_lock(&mut self) -> bool {
+        self.refresh();
+        self.lock_followed = self.lock_seen;
+        self.holds && self.locked.receives_nothing()
+    }
+
+    /// May the client be delivered `message`? With a no it is given back.
+    pub fn deliver<M: Delivery>(&mut self, message: M) -> Result<Permit<'_, Deliver<M>>, (Withheld, M)> {
+        if self.lock_moved() {
+            return Err((Withheld::Moved, message));
+        }
         let topic = message.topic();
         let asked = match message.author() {
             Some(author) => self.may_still_publish(author, topic),
@@ -295,9 +329,10 @@ impl Gate {
             return Ok(Permit::new(Deliver { message }));
         }
         match asked.and_then(|()| self.may_receive(topic)) {
+            Err(denial) if denial.lock.is_some() && self.holds => Err((Withheld::Held, message)),
             Err(denial) => {
                 let denial = self.record(Operation::Receive, topic, denial);
-                Err((denial, message))
+                Err((Withheld::Denied(denial), message))
             }
             Ok(()) => {
                 self.tally.permit(Operation::Receive);
@@ -322,8 +357,9 @@ impl Gate {
             return verdict.clone();
         }
         self.tally.misses += 1;
-        let (verdict, until) = match &self.standing {
-            Standing::Ended(denial) => (Err(denial.clone()), None),
+        let (verdict, until) = match (&self.standing, self.locked.receive(topic)) {
+            (Standing::Ended(denial), _) => (Err(denial.clone()), None),
+            (_, Some(denial)) => (Err(denial), Some(Instant::now())),
             _ => self.decide(Access::RECEIVE, Object::Name(topic)),
         };
         if topic.len() <= LONGEST {
@@ -489,6 +525,7 @@ impl Gate {
         if generation != self.lock_seen {
             self.lock_seen = generation;
             self.locked = self.lock.view(&self.identity.user);
+            self.holds = !self.lock.settings().drop_queued;
             self.forget_verdicts();
         }
         let epoch = self.presence.watch.epoch();

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     decision::{Operation, Stage},
+    lock::Changes,
     throttle::Throttled,
 };
 
@@ -76,6 +77,8 @@ impl Metrics {
             passwords: self.passwords.get(),
             remembered_logins: self.remembered.load(Relaxed),
             throttled: Throttled::default(),
+            lock: Changes::default(),
+            closed: Default::default(),
             bans: 0,
         }
     }
@@ -98,6 +101,10 @@ pub struct Verdicts {
     pub remembered_logins: u64,
     /// Failed logins that were delayed, and those that were banned for them.
     pub throttled: Throttled,
+    /// What changes of the lock have cost.
+    pub lock: Changes,
+    /// How many scopes of the lock are closed, by area.
+    pub closed: [(&'static str, usize); 4],
     /// Bans in force.
     pub bans: usize,
 }

@@ -305,7 +305,14 @@ impl Policy {
 
     /// What was counted since the start.
     pub fn verdicts(&self) -> Verdicts {
-        Verdicts { throttled: self.throttle.totals(), bans: self.bans().len(), ..self.metrics.get() }
+        let (lock, closed) = (self.lock.counts(), self.lock.state().counts());
+        Verdicts {
+            lock,
+            closed,
+            throttled: self.throttle.totals(),
+            bans: self.bans().len(),
+            ..self.metrics.get()
+        }
     }
 
     /// Every ban after failed logins that is in force, the one that ends last first.

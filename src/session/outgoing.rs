@@ -46,6 +46,8 @@ struct Slot<M> {
     stage: Stage<M>,
     /// Whether it went out on the present connection; if not, it has still to be sent again.
     sent: bool,
+    /// Whether sending it again is put off, see [`Outgoing::put_off`].
+    put_off: bool,
     /// Whether its PUBLISH went out on the present connection, so that it counts against the limit.
     counted: bool,
     /// Bytes.
@@ -55,6 +57,8 @@ struct Slot<M> {
 /// Most messages that are unacknowledged at a time, whatever the client takes: an acknowledgement is looked for in
 /// the window, oldest first.
 const LARGEST: usize = 4096;
+/// Most entries of the window, with what is put off and half done.
+const MOST: usize = 4 * LARGEST;
 
 /// The packet identifier that goes with a number, which is 1 or higher. Numbers that lie less than 65,535 apart have
 /// different ones.
@@ -79,6 +83,8 @@ pub struct Outgoing<M> {
     crowded: bool,
     /// Slots not yet sent again on the present connection.
     unsent: usize,
+    /// How many of them are put off.
+    put_off: usize,
     /// Messages that count against `limit` on the present connection.
     quota_used: usize,
     limit: usize,
@@ -95,6 +101,7 @@ impl<M> Default for Outgoing<M> {
             lowest: 0,
             crowded: false,
             unsent: 0,
+            put_off: 0,
             quota_used: 0,
             limit: 0,
             weight: 0,
@@ -112,8 +119,9 @@ impl<M> Outgoing<M> {
         self.limit = usize::from(limit).min(LARGEST);
         self.quota_used = 0;
         self.unsent = self.window.len();
+        self.put_off = 0;
         for slot in &mut self.window {
-            (slot.sent, slot.counted) = (false, false);
+            (slot.sent, slot.counted, slot.put_off) = (false, false, false);
         }
     }
 
@@ -138,8 +146,10 @@ impl<M> Outgoing<M> {
         if self.weight >= self.most_weight {
             return 0;
         }
-        let half_done = (2 * self.limit).saturating_sub(self.window.len());
-        self.limit.saturating_sub(self.quota_used).min(half_done)
+        // What is put off may wait for long: it does not stop the others.
+        let half_done = (2 * self.limit).saturating_sub(self.window.len() - self.put_off);
+        let space = MOST.saturating_sub(self.window.len());
+        self.limit.saturating_sub(self.quota_used).min(half_done).min(space)
     }
 
     /// A packet identifier for the message of this number (0: it has none) that is sent next, not in use [MQTT-2.2.1-3]:
@@ -173,11 +183,12 @@ impl<M> Outgoing<M> {
                 Some((message, weight)) => (Stage::Sent(qos, message), weight),
                 None => (Stage::Released, 0),
             };
-            Slot { id, stage, sent: false, counted: false, weight }
+            Slot { id, stage, sent: false, put_off: false, counted: false, weight }
         };
         self.window = window.into_iter().map(slot).collect();
         self.weight = self.window.iter().map(|slot| slot.weight).sum();
         self.unsent = self.window.len();
+        self.put_off = 0;
         self.last = last;
         // Until it is empty each identifier is compared with those in use.
         self.crowded = true;
@@ -190,7 +201,8 @@ impl<M> Outgoing<M> {
     pub fn send(&mut self, qos: QoS, message: M, weight: usize, id: u16) -> &M {
         self.quota_used += 1;
         self.weight = self.weight.saturating_add(weight);
-        let slot = Slot { id, stage: Stage::Sent(qos, message), sent: true, counted: true, weight };
+        let slot =
+            Slot { id, stage: Stage::Sent(qos, message), sent: true, put_off: false, counted: true, weight };
         match &self.window.push_back_mut(slot).stage {
             Stage::Sent(_, message) => message,
             Stage::Released => unreachable!("it was just put there as sent"),
@@ -205,7 +217,7 @@ impl<M> Outgoing<M> {
         if self.unsent == 0 {
             return None;
         }
-        let slot = self.window.iter_mut().find(|slot| !slot.sent)?;
+        let slot = self.window.iter_mut().find(|slot| !slot.sent && !slot.put_off)?;
         match &slot.stage {
             Stage::Released => {
                 slot.sent = true;
@@ -227,7 +239,7 @@ impl<M> Outgoing<M> {
         if self.unsent == 0 {
             return None;
         }
-        match &self.window.iter().find(|slot| !slot.sent)?.stage {
+        match &self.window.iter().find(|slot| !slot.sent && !slot.put_off)?.stage {
             Stage::Sent(_, message) if self.quota_used < self.limit => Some(message),
             _ => None,
         }
@@ -239,13 +251,35 @@ impl<M> Outgoing<M> {
             && self
                 .window
                 .iter()
-                .find(|slot| !slot.sent)
+                .find(|slot| !slot.sent && !slot.put_off)
                 .is_some_and(|slot| matches!(slot.stage, Stage::Released) || self.quota_used < self.limit)
     }
 
-    /// Whether something of an earlier connection has still to be sent again.
+    /// Whether something of an earlier connection has still to be sent again before anything new is.
     pub fn must_resend(&self) -> bool {
-        self.unsent > 0
+        self.unsent > self.put_off
+    }
+
+    /// Puts off what [`Outgoing::resend`] gave as `id`, and was not sent: it stays in the window under its identifier, and
+    /// others go on without it until [`Outgoing::resume`].
+    pub fn put_off(&mut self, id: u16) {
+        let Ok(at) = self.find(id, |stage| matches!(stage, Stage::Sent(..))) else { return };
+        let slot = &mut self.window[at];
+        if slot.put_off || !slot.sent {
+            return;
+        }
+        self.quota_used -= usize::from(slot.counted);
+        (slot.sent, slot.counted, slot.put_off) = (false, false, true);
+        self.unsent += 1;
+        self.put_off += 1;
+    }
+
+    /// Has what was put off sent again after all, before anything new.
+    pub fn resume(&mut self) {
+        if self.put_off > 0 {
+            self.window.iter_mut().for_each(|slot| slot.put_off = false);
+            self.put_off = 0;
+        }
     }
 
     /// PUBACK: the message is delivered.
@@ -272,8 +306,10 @@ impl<M> Outgoing<M> {
                 // Only the identifier is still held.
                 self.weight = self.weight.saturating_sub(std::mem::take(&mut self.window[at].weight));
                 // The PUBREL goes out now: a client that answers for an earlier connection needs no repeat.
-                if !std::mem::replace(&mut self.window[at].sent, true) {
+                let slot = &mut self.window[at];
+                if !std::mem::replace(&mut slot.sent, true) {
                     self.unsent -= 1;
+                    self.put_off -= usize::from(std::mem::take(&mut slot.put_off));
                 }
                 Ok(PubRec::Release(message))
             }
@@ -318,6 +354,7 @@ impl<M> Outgoing<M> {
         }
         if !slot.sent {
             self.unsent -= 1;
+            self.put_off -= usize::from(slot.put_off);
         }
         if self.window.is_empty() && self.window.capacity() > 64 {
             self.window = VecDeque::new();
@@ -369,6 +406,31 @@ mod tests {
         assert_eq!(window.resend(), Some(Resend::Release(a)));
         assert_eq!(window.resend(), Some(Resend::Publish(b, QoS::AtLeastOnce, "b")));
         assert_eq!(window.resend(), None);
+    }
+
+    #[test]
+    fn what_is_put_off_stays_under_its_identifier_and_stops_nothing_else() {
+        let mut window = window(2);
+        let a = send(&mut window, QoS::ExactlyOnce, "a");
+        let b = send(&mut window, QoS::AtLeastOnce, "b");
+        window.connected(2, usize::MAX);
+        assert_eq!(window.resend(), Some(Resend::Publish(a, QoS::ExactlyOnce, "a")));
+        window.put_off(a);
+        assert_eq!(window.resend(), Some(Resend::Publish(b, QoS::AtLeastOnce, "b")));
+        assert!(!window.must_resend() && !window.can_resend() && window.resend().is_none());
+        assert_eq!(window.puback(b), Ok("b"));
+        assert_eq!(window.room(), 2, "it takes no room");
+        let c = send(&mut window, QoS::AtLeastOnce, "c");
+        assert_ne!(c, a);
+        window.resume();
+        assert!(window.must_resend());
+        assert_eq!(window.resend(), Some(Resend::Publish(a, QoS::ExactlyOnce, "a")));
+        window.put_off(a);
+        // The client may have had it on the earlier connection.
+        assert_eq!(window.pubrec(a, false), Ok(PubRec::Release("a")));
+        assert_eq!((window.pubcomp(a), window.puback(c)), (Ok(()), Ok("c")));
+        assert!(window.is_empty() && !window.must_resend());
+        assert_eq!((window.unsent, window.put_off, window.quota_used), (0, 0, 0));
     }
 
     #[test]

@@ -1,19 +1,8 @@
 //! What is refused while it is closed, to whom, and how it is told.
 
-use super::{gateway, gateway_with, lock};
+use super::{add_user, gateway, gateway_with, lock, login};
 use crate::support::property::{REASON_STRING, Value, one};
-use crate::support::{Client, Connect, Packet, Publish, Subject, Subscribe, Version, Will, eventually};
-
-const PASSWORD: &str = "correct horse battery staple";
-
-fn add_user(subject: &Subject, name: &str, more: &[&str]) {
-    // Its stored form with few rounds, because strong ones take seconds in a debug build.
-    const HASH: &str =
-        "$pbkdf2-sha256$i=1000,l=32$c2FsdHNhbHRzYWx0c2FsdA$31ltvuXrbs8POP2F4tw9851NSNQCQpm0sCwu2eEvId8";
-    let mut words = vec!["user", "add", name, "--hash", HASH];
-    words.extend(more);
-    subject.command(&words).exits(0);
-}
+use crate::support::{Client, Connect, Packet, Publish, Subscribe, Version, Will, eventually};
 
 /// The reason string of a refused publish.
 fn reason(client: &mut Client, topic: &str) -> String {
@@ -59,8 +48,7 @@ fn what_is_closed_for_one_user_is_open_for_the_others() {
     for user in ["ann", "bob"] {
         add_user(&subject, user, &[]);
     }
-    let [mut ann, mut bob] =
-        ["ann", "bob"].map(|user| subject.accept(&Connect::v5(user).login(user, PASSWORD)));
+    let [mut ann, mut bob] = ["ann", "bob"].map(|user| subject.accept(&login(user)));
     lock(&subject, "close publish --user ann");
     assert_eq!((ann.say("a", "x"), bob.say("a", "x")), (0x87, 0));
     lock(&subject, "open publish --user ann");
@@ -72,8 +60,7 @@ fn no_superuser_is_above_the_lock_and_whoever_is_exempt_is() {
     let subject = gateway_with("exempt = [\"operator\"]");
     add_user(&subject, "root", &["--superuser"]);
     add_user(&subject, "operator", &[]);
-    let [mut root, mut operator] =
-        ["root", "operator"].map(|user| subject.accept(&Connect::v5(user).login(user, PASSWORD)));
+    let [mut root, mut operator] = ["root", "operator"].map(|user| subject.accept(&login(user)));
     lock(&subject, "close");
     assert_eq!((root.say("a", "x"), operator.say("a", "x")), (0x87, 0));
     assert_eq!(root.subscribe_all(&Subscribe::to("a", 1)), [0x87]);

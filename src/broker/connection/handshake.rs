@@ -370,6 +370,7 @@ impl Admitted {
             aliases: Aliases::new(TOPIC_ALIASES),
             will: self.will,
             ready: Default::default(),
+            suspended: false,
             owed: Default::default(),
             keeping: None,
             kept_to: 0,

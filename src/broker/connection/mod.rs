@@ -174,6 +174,8 @@ struct Connection<S> {
     reviewing: Vec<Arc<str>>,
     /// Taken from the outbox, not yet sent.
     ready: VecDeque<Candidate>,
+    /// Whether the lock keeps the client from receiving anything but what is always received.
+    suspended: bool,
     /// Retained messages of new subscriptions, sent before anything newer.
     backlog: Backlog,
     owed: VecDeque<Owed>,

@@ -18,7 +18,7 @@ use crate::broker::{
     router::PassOn,
 };
 use crate::mqtt::{Ack, Packet, QoS, ReasonCode, TopicFilter, Version, codec};
-use crate::policy::Standing;
+use crate::policy::{Denial, Standing, Withheld};
 use crate::session::{Resend, identifier_of};
 
 use super::{
@@ -289,8 +289,9 @@ where
         if self.session.outgoing.must_resend() {
             return self.session.outgoing.can_resend();
         }
-        match self.backlog.front().or(self.ready.front()) {
-            _ if self.backlog.front().is_none() && !self.backlog.is_empty() => true,
+        let stored = self.backlog.front(self.suspended);
+        match stored.or(self.ready.front()) {
+            _ if stored.is_none() && self.backlog.has_searches(self.suspended) => true,
             Some(candidate) => candidate.qos == QoS::AtMostOnce || self.session.outgoing.has_room(),
             None => !self.seat.outbox.is_empty(),
         }
@@ -300,6 +301,9 @@ where
     fn deliver(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         let now = self.now;
         while self.writer.output.len() < HIGH {
+            if self.gate.lock_moved() {
+                self.follow_lock();
+            }
             if let Some(candidate) = self.session.outgoing.next_to_resend()
                 && self.gate.awaits_delivery(candidate)
             {
@@ -312,11 +316,11 @@ where
             if self.session.outgoing.must_resend() || !self.is_kept(cx)? {
                 return Ok(());
             }
-            let stored = self.backlog.fill(&source!(self));
+            let stored = self.backlog.fill(&source!(self), self.suspended);
             if !stored && self.ready.is_empty() {
                 self.seat.outbox.take(&mut self.ready, BATCH);
             }
-            let next = if stored { self.backlog.front() } else { self.ready.front() };
+            let next = if stored { self.backlog.front(self.suspended) } else { self.ready.front() };
             let Some(candidate) = next else { return Ok(()) };
             if candidate.qos != QoS::AtMostOnce && !self.session.outgoing.has_room() {
                 return Ok(());
@@ -324,12 +328,15 @@ where
             if candidate.seq != 0 && candidate.qos == QoS::ExactlyOnce && self.must_keep(stored) {
                 continue;
             }
-            let next = if stored { self.backlog.front() } else { self.ready.front() };
+            let next = if stored { self.backlog.front(self.suspended) } else { self.ready.front() };
             if next.is_some_and(|candidate| self.gate.awaits_delivery(candidate)) {
                 self.foresee();
                 return Ok(());
             }
-            let next = if stored { self.backlog.pop(&source!(self)) } else { self.ready.pop_front() };
+            let next = match stored {
+                true => self.backlog.pop(&source!(self), self.suspended),
+                false => self.ready.pop_front(),
+            };
             let Some(candidate) = next else { return Ok(()) };
             if candidate.message.expired(now) {
                 self.lose(&candidate, Dropped::Expired);
@@ -342,15 +349,43 @@ where
                     Ok(_) => {}
                     Err(TooLarge(candidate)) => self.lose(&candidate, Dropped::TooLarge),
                 },
-                Err((_denial, candidate)) => {
+                Err((Withheld::Denied(denial), candidate)) => {
                     // The promise to another member of a share group and the end of this one's are one thing.
                     let _together = self.broker.router.journal.together();
                     self.broker.router.pass_on(&candidate, self.seat.outbox.key, PassOn::Refused);
-                    self.lose(&candidate, Dropped::NotPermitted);
+                    self.lose(&candidate, why(&denial));
                 }
+                Err((Withheld::Held, candidate)) => self.withhold(candidate),
+                // It comes first when the lock was followed.
+                Err((Withheld::Moved, candidate)) => self.put_aside(candidate),
             }
         }
         Ok(())
+    }
+
+    /// Has deliveries follow a change of the lock: what was held comes before anything newer.
+    fn follow_lock(&mut self) {
+        self.suspended = self.gate.follow_lock();
+        self.session.outgoing.resume();
+        self.seat.outbox.put_back(&mut self.ready);
+        self.seat.outbox.resume(self.suspended);
+    }
+
+    /// Keeps a message for when the lock is opened; one of a share group goes to a member that is here and has not passed
+    /// it on yet, if there is one.
+    fn withhold(&self, candidate: Candidate) {
+        let _together = self.broker.router.journal.together();
+        if self.broker.router.pass_on(&candidate, self.seat.outbox.key, PassOn::Locked) {
+            self.settle(&candidate);
+        } else {
+            self.put_aside(candidate);
+        }
+    }
+
+    fn put_aside(&self, candidate: Candidate) {
+        if let Err(candidate) = self.seat.outbox.put_aside(candidate) {
+            self.lose(&candidate, Dropped::QueueFull);
+        }
     }
 
     /// Holds deliveries until the gate knows about the first, and has it find out about those that come next.
@@ -393,7 +428,7 @@ where
     /// restart it must be sent again as the same, so that its client does not take it for another [MQTT-4.3.3-2]: so
     /// it must be known with its number and, if it is not the one that goes with that, its packet identifier.
     fn must_keep(&mut self, stored: bool) -> bool {
-        let next = if stored { self.backlog.front_mut() } else { self.ready.front_mut() };
+        let next = if stored { self.backlog.front_mut(self.suspended) } else { self.ready.front_mut() };
         let Some(candidate) = next else { return false };
         let (journal, outbox, seq) = (&self.broker.router.journal, &self.seat.outbox, candidate.seq);
         let known = if candidate.packet_id == 0 { identifier_of(seq) } else { candidate.packet_id };
@@ -461,7 +496,11 @@ where
                 Err(TooLarge(candidate)) => (candidate, Dropped::TooLarge),
             },
             // Also if it came by a share group: this member may have had it already.
-            Err((_denial, candidate)) => (candidate, Dropped::NotPermitted),
+            Err((Withheld::Denied(denial), candidate)) => (candidate, why(&denial)),
+            Err((Withheld::Held | Withheld::Moved, _)) => {
+                self.session.outgoing.put_off(id);
+                return true;
+            }
         };
         self.session.outgoing.forget(id);
         self.lose(&candidate, reason);
@@ -505,6 +544,11 @@ where
         }
         Ok(())
     }
+}
+
+/// How a message counts that was denied.
+fn why(denial: &Denial) -> Dropped {
+    if denial.lock.is_some() { Dropped::Locked } else { Dropped::NotPermitted }
 }
 
 /// The refusal in place of an acknowledgement that may not be given; `None` if it cannot be told.

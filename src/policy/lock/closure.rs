@@ -209,6 +209,11 @@ impl View {
         }
     }
 
+    /// Whether the client is to receive nothing but what is always received.
+    pub fn receives_nothing(&self) -> bool {
+        self.receive.is_some()
+    }
+
     /// Why the client may not be delivered messages of `topic` now.
     pub fn receive(&self, topic: &str) -> Option<Denial> {
         if self.receive.is_none() && self.topics_out.is_none() || is_always_received(topic) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::scope::{Cause, Held, Holder, Scope, Who};
+use super::scope::{Area, Cause, Held, Holder, Scope, Who};
 
 /// That one holder holds one scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +89,21 @@ impl State {
     /// How many holds there are.
     pub fn len(&self) -> usize {
         self.closed.values().map(BTreeMap::len).sum()
+    }
+
+    /// How many scopes are closed, by area.
+    pub fn counts(&self) -> [(&'static str, usize); 4] {
+        let mut counts = [("gateway", 0), ("publish", 0), ("subscribe", 0), ("topic", 0)];
+        for scope in self.closed.keys() {
+            counts[match scope.area {
+                Area::Gateway => 0,
+                Area::Publish => 1,
+                Area::Subscribe => 2,
+                Area::Topic(_) => 3,
+            }]
+            .1 += 1;
+        }
+        counts
     }
 
     /// Whether everything is open.
