@@ -12,7 +12,7 @@ use std::{collections::VecDeque, sync::Arc, time::Instant};
 use ahash::{AHashMap, AHashSet};
 
 use crate::mqtt::QoS;
-use crate::policy::is_always_received;
+use crate::policy::Gate;
 use crate::session::Subscription;
 
 use super::{
@@ -237,5 +237,5 @@ impl Backlog {
 
 /// Whether the lock never closes what a search is for.
 fn is_first(search: &Search) -> bool {
-    is_always_received(search.subscription.filter.as_str())
+    Gate::is_always_received(search.subscription.filter.as_str())
 }

@@ -13,7 +13,7 @@ use atomic_waker::AtomicWaker;
 use parking_lot::Mutex;
 
 use crate::mqtt::QoS;
-use crate::policy::is_always_received;
+use crate::policy::Gate;
 
 use super::{counters::Dropped, journal::Journal, message::Candidate};
 
@@ -168,7 +168,7 @@ impl Outbox {
             return Offer::Dropped(Some(reason));
         }
         let suspended = self.is_suspended();
-        let goes_out = !suspended || is_always_received(&candidate.message.topic);
+        let goes_out = !suspended || Gate::is_always_received(&candidate.message.topic);
         let waiting = if suspended { &queue.always } else { &queue.items };
         let wake = goes_out && waiting.is_empty() && online;
         let kept = qos != QoS::AtMostOnce && self.is_durable();
@@ -262,7 +262,7 @@ impl Outbox {
         if suspended {
             let (always, items) = std::mem::take(&mut queue.items)
                 .into_iter()
-                .partition(|candidate| is_always_received(&candidate.message.topic));
+                .partition(|candidate| Gate::is_always_received(&candidate.message.topic));
             (queue.always, queue.items) = (always, items);
             self.lagging.clear();
             queue.waiting.drain(..).for_each(Waker::wake);

@@ -23,7 +23,7 @@ use super::{
     explain::{Explanation, Subject},
     identity::Identity,
     live::{Inquiry, Presence},
-    lock::{Lock, View},
+    lock::{Lock, View, is_always_received},
     metrics::Tally,
     permit::{Deliver, Delivery, Permit, Publish, Subscribe},
     policy::{BY_CERTIFICATE, Policy, Secret},
@@ -129,6 +129,12 @@ impl Gate {
     /// Has the token that the client logged in with watched over as long as the gate lives.
     pub(super) fn guard(&mut self, errand: Errand, token: Arc<Token>) {
         self.guardian = Some(Guardian::new(errand, token, self.presence.watch.clone()));
+    }
+
+    /// Whether no lock keeps a client from receiving this topic, or subscribing to this filter: `LATCH/…` tells it that it
+    /// is locked, and `$SYS/…` how the gateway is.
+    pub fn is_always_received(topic: &str) -> bool {
+        is_always_received(topic)
     }
 
     /// Who it answers for.

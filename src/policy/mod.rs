@@ -33,7 +33,7 @@ pub use decision::{Denial, Operation, Stage};
 pub use explain::{Answer, Explanation, Judged, Verdict};
 pub use gate::{Gate, Standing, Withheld};
 pub use identity::Identity;
-pub use lock::{Announcer, is_always_received};
+pub use lock::Announcer;
 pub use metrics::{Spread, Verdicts};
 pub use permit::{Deliver, Delivery, Permit, Publish, Subscribe};
 pub use policy::{Applicant, Policy, Secret, Settings};

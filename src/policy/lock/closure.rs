@@ -229,7 +229,7 @@ impl View {
 
 /// Whether no lock keeps a client from receiving this topic, or subscribing to this filter: `LATCH/…` tells it that it is
 /// locked, and `$SYS/…` how the gateway is.
-pub fn is_always_received(topic: &str) -> bool {
+pub(in crate::policy) fn is_always_received(topic: &str) -> bool {
     is_latch(topic) || topic == "$SYS" || topic.starts_with("$SYS/")
 }
 

@@ -15,8 +15,7 @@ mod store;
 mod tests;
 mod topics;
 
-pub(super) use closure::View;
-pub use closure::is_always_received;
+pub(super) use closure::{View, is_always_received};
 pub use lock::{Announcer, Changed, Changes, Lock, LockError, Settings};
 pub use scope::{Area, Cause, Held, Holder, Scope, Who};
 pub use state::{Difference, Hold, State};
