@@ -15,6 +15,7 @@ use latchgate::mqtt::{
 use latchgate::policy::Policy;
 use latchgate::policy::accounts::{AccountError, AccountStore, Accounts, RuleRecord, Subject};
 use latchgate::policy::acl::Access;
+use latchgate::policy::lock::{Cause, Held, Holder, Scope};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::oneshot;
 
@@ -31,16 +32,26 @@ struct Load {
     qos: QoS,
     subscribers: usize,
     topics: usize,
+    /// Topics of others that the lock closes for everyone.
+    closed: usize,
 }
 
-const LOADS: [Load; 6] = {
-    let plain =
-        Load { name: "qos0", version: Version::V311, qos: QoS::AtMostOnce, subscribers: 1, topics: 1 };
+const LOADS: [Load; 8] = {
+    let plain = Load {
+        name: "qos0",
+        version: Version::V311,
+        qos: QoS::AtMostOnce,
+        subscribers: 1,
+        topics: 1,
+        closed: 0,
+    };
     [
         plain,
         Load { name: "qos0-to-10", subscribers: 10, ..plain },
         // More than a gate remembers, so that every message is judged and routed anew.
         Load { name: "qos0-2000-topics", topics: 2000, ..plain },
+        Load { name: "qos0-locked-topics", closed: 1000, ..plain },
+        Load { name: "qos0-2000-locked-topics", topics: 2000, closed: 1000, ..plain },
         Load { name: "qos1", qos: QoS::AtLeastOnce, ..plain },
         Load { name: "qos1-v5", qos: QoS::AtLeastOnce, version: Version::V5, ..plain },
         Load { name: "qos2", qos: QoS::ExactlyOnce, ..plain },
@@ -75,6 +86,7 @@ impl AccountStore for Rules {
 
 /// A broker to which clients can be connected.
 struct World {
+    policy: Arc<Policy>,
     broker: Arc<Broker>,
     limits: Arc<Limits>,
 }
@@ -110,7 +122,18 @@ impl World {
             session_expiry: u32::MAX,
             connect_timeout: Duration::from_secs(600),
         };
-        World { broker: Broker::new(policy, Arc::new(Volatile), settings), limits: Arc::new(limits) }
+        let broker = Broker::new(policy.clone(), Arc::new(Volatile), settings);
+        World { policy, broker, limits: Arc::new(limits) }
+    }
+
+    /// Closes topics beside those of the load.
+    async fn close(&self, topics: usize) {
+        let held = |n| Held {
+            scope: Scope::parse(&format!("topic:doors/{n}/#"), None).expect("a scope"),
+            cause: Cause::Locked,
+        };
+        let lock = self.policy.lock();
+        lock.hold(Holder::Command, (0..topics).map(held).collect(), "bench").await.expect("it is closed");
     }
 
     async fn connect(&self, client_id: &str, version: Version) -> Client {
@@ -197,6 +220,7 @@ impl Client {
 impl Load {
     async fn run(self, count: usize) {
         let world = World::new();
+        world.close(self.closed).await;
         let mut subscribers = Vec::new();
         for number in 0..self.subscribers {
             let mut subscriber = world.connect(&format!("sub-{number}"), self.version).await;

@@ -128,6 +128,7 @@ impl Gateway {
         let http = config.admin.http.map(admin::listen).transpose()?;
         doors.change(config, prepared);
         tasks.spawn(policy.clone().follow());
+        tasks.spawn(policy.lock().clone().keep_schedule());
         tasks.spawn(broker.clone().keep_house());
         tasks.spawn(give_back_memory());
         if config.gateway.sys_interval > 0 {
@@ -306,5 +307,16 @@ fn lock_settings(config: &config::Lock) -> lock::Settings {
         disconnect_v3: config.refused_publish_v3 == config::RefusedPublish::Disconnect,
         drop_queued: config.queued == config::LockQueued::Drop,
         refuse_logins: config.logins == config::LockLogins::Refuse,
+        schedule: config.schedule.iter().filter_map(window).collect(),
     }
+}
+
+/// An entry of the schedule as the lock takes it; the configuration has checked its scope.
+fn window(entry: &config::Schedule) -> Option<lock::Window> {
+    let scope = lock::Scope::parse(&entry.close, entry.user.as_deref());
+    let scope =
+        scope.inspect_err(|error| tracing::error!(error, "an entry of lock.schedule is left out")).ok()?;
+    let zone = entry.time_zone.clone().unwrap_or_else(jiff::tz::TimeZone::system);
+    let (from, to, days) = (entry.from, entry.to, entry.days.clone());
+    Some(lock::Window { scope, from, to, days, zone })
 }

@@ -2,6 +2,7 @@
 
 use super::acl::RefusedPublish;
 use super::scalar::{List, OneOf, words};
+use super::schedule::{Schedule, Schedules};
 use super::section::section;
 use super::text::User;
 
@@ -62,5 +63,10 @@ section! {
         /// LATCH/lock how things stand, but do nothing. "refuse": it is told to come again later. Who is connected
         /// stays so.
         pub logins: LockLogins => OneOf<LockLogins> = LockLogins::Allow,
+
+        /// What is closed at certain times of the day, one section for each; on `days` (of the week, all if left out) from
+        /// `from` to `to`, on the next day if that is not later, in the time zone `time_zone` (the system's if left out).
+        /// `user` closes it for one user only.
+        pub schedule: Vec<Schedule> => Schedules = Vec::new(),
     }
 }

@@ -19,6 +19,7 @@ mod log;
 mod number;
 mod panel;
 mod scalar;
+mod schedule;
 mod section;
 mod source;
 mod text;
@@ -44,6 +45,7 @@ pub use listener::{Listener, Protocol};
 pub use lock::{Lock, LockLogins, LockQueued, LockSide};
 pub use log::{Level, Log, LogFormat, LogTarget};
 pub use panel::{Panel, PanelDriver};
+pub use schedule::Schedule;
 pub use tls::{ClientCertificate, NamedFile, Tls, UsernameFrom};
 
 use listener::Listeners;

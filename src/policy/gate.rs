@@ -170,8 +170,9 @@ impl Gate {
         }
     }
 
-    /// The lock is not waited for until the next [`Gate::review`]: nothing was asked that is still to be done.
-    pub(super) fn rest(&self) {
+    /// A change of the lock does not wait for this client until the next [`Gate::review`]: nothing that was permitted is
+    /// still to be done, and nothing is asked before.
+    pub fn rest(&self) {
         self.presence.rest();
     }
 

@@ -4,6 +4,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
+use std::time::Duration;
 
 use ahash::AHashMap;
 use atomic_waker::AtomicWaker;
@@ -19,6 +20,8 @@ use super::{
 /// Room for this many sessions is not given back.
 const ROOMY: usize = 1024;
 
+/// When a session that has not looked at the lock is told of.
+const OVERDUE: Duration = Duration::from_secs(5);
 /// Instead of a generation: the session has not asked anything yet, or never will again.
 const RESTING: u64 = u64::MAX;
 
@@ -170,9 +173,11 @@ impl Live {
 
     /// Waits until every session has looked at the lock since it had this generation.
     pub async fn have_all_looked(&self, generation: u64) {
-        let watches: Vec<Arc<Watch>> =
-            self.sessions.lock().values().map(|present| present.watch.clone()).collect();
-        for watch in watches {
+        let sessions: Vec<(Arc<str>, Arc<Watch>)> = {
+            let sessions = self.sessions.lock();
+            sessions.values().map(|present| (present.client_id.clone(), present.watch.clone())).collect()
+        };
+        for (client, watch) in sessions {
             loop {
                 let looked = self.looked.notified();
                 tokio::pin!(looked);
@@ -180,7 +185,13 @@ impl Live {
                 if watch.has_looked(generation) {
                     break;
                 }
-                looked.await;
+                // It is a matter of milliseconds; a task that never looks is a fault, and should not go unnoticed.
+                if tokio::time::timeout(OVERDUE, looked).await.is_err() {
+                    tracing::error!(
+                        ?client,
+                        "a session does not look at the lock; its change is in force, but not announced"
+                    );
+                }
             }
         }
     }

@@ -7,7 +7,9 @@ mod support;
 mod announced;
 mod command;
 mod hold;
+mod load;
 mod refusal;
+mod schedule;
 
 use serde_json::Value;
 use support::{Connect, Subject};

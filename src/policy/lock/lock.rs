@@ -20,16 +20,17 @@ use std::{
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::{
     closure::{Compiled, View},
+    schedule::Window,
     scope::{Cause, Held, Holder, Scope},
     state::State,
     status::Told,
     store::{Edit, Entry, LockStore, LockStoreError, entries},
 };
-use crate::policy::live::Live;
+use crate::policy::{decision::Denial, live::Live};
 
 /// Most holds at a time.
 const MOST: usize = 65_536;
@@ -51,6 +52,8 @@ pub struct Settings {
     pub drop_queued: bool,
     /// Whether nobody may log in for whom the gateway is closed.
     pub refuse_logins: bool,
+    /// What is closed at certain times.
+    pub schedule: Vec<Window>,
 }
 
 impl Default for Settings {
@@ -62,6 +65,7 @@ impl Default for Settings {
             disconnect_v3: true,
             drop_queued: false,
             refuse_logins: false,
+            schedule: Vec::new(),
         }
     }
 }
@@ -114,6 +118,8 @@ pub struct Lock {
     /// Raised by every change, after the state is in place.
     generation: AtomicU64,
     settings: ArcSwap<Settings>,
+    /// Told that there are other settings.
+    pub(super) settings_changed: Notify,
     live: Arc<Live>,
     store: Arc<dyn LockStore>,
     /// What is kept. Held while something is changed: one change at a time.
@@ -158,6 +164,7 @@ impl Lock {
             compiled: ArcSwap::from_pointee(Compiled::new(state.clone())),
             generation: AtomicU64::new(1),
             settings: ArcSwap::from_pointee(settings),
+            settings_changed: Notify::new(),
             live,
             store,
             kept: tokio::sync::Mutex::new(kept.state),
@@ -265,6 +272,7 @@ impl Lock {
         if **self.settings.load() != settings {
             self.settings.store(Arc::new(settings));
             self.raise();
+            self.settings_changed.notify_one();
         }
     }
 
@@ -366,6 +374,17 @@ impl Lock {
     /// What is closed for `user`.
     pub(in crate::policy) fn view(&self, user: &Arc<str>) -> View {
         self.compiled.load().view(user, &self.settings.load())
+    }
+
+    /// Why the bridge of this name may not publish here what comes in for `topic`, if so; as its gate would answer.
+    pub fn bridge_in(&self, bridge: &str, topic: &str) -> Option<Denial> {
+        self.view(&format!("bridge:{bridge}").into()).publish(topic)
+    }
+
+    /// Why the bridge of this name may not take out a message of `topic` now, if so; as its gate would answer. Whoever
+    /// waits for it to be opened follows [`Lock::changes`].
+    pub fn bridge_out(&self, bridge: &str, topic: &str) -> Option<Denial> {
+        self.view(&format!("bridge:{bridge}").into()).receive(topic)
     }
 
     /// Tells under `LATCH/status` that `user` was refused `topic`, unless that was told a moment ago.

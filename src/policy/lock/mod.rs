@@ -7,6 +7,7 @@
 mod closure;
 #[expect(clippy::module_inception, reason = "a file is named for its main type")]
 mod lock;
+mod schedule;
 mod scope;
 mod state;
 mod status;
@@ -17,6 +18,7 @@ mod topics;
 
 pub(super) use closure::{View, is_always_received};
 pub use lock::{Announcer, Changed, Changes, Lock, LockError, Settings};
+pub use schedule::Window;
 pub use scope::{Area, Cause, Held, Holder, Scope, Who};
 pub use state::{Difference, Hold, State};
 pub use store::{Edit, Entry, Kept, LockStore, LockStoreError, VolatileLock};

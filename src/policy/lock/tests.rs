@@ -196,6 +196,19 @@ proptest! {
 }
 
 #[test]
+fn a_closed_gateway_lets_bridges_out_and_not_in_unless_told_otherwise() {
+    for (ins, out) in [(true, false), (false, true)] {
+        let settings = Settings { bridge_in_closed: ins, bridge_out_closed: out, ..Settings::default() };
+        let lock = lock(&Arc::new(Paper::default()), settings);
+        run(lock.close(Holder::Command, Scope::GATEWAY, "test")).unwrap();
+        let closed = [lock.bridge_in("cloud", "a").is_some(), lock.bridge_out("cloud", "a").is_some()];
+        assert_eq!(closed, [ins, out]);
+        run(lock.close(Holder::Command, scope("gateway", Some("bridge:cloud")), "test")).unwrap();
+        assert!(lock.bridge_in("cloud", "a").is_some() && lock.bridge_out("cloud", "a").is_some());
+    }
+}
+
+#[test]
 fn what_nobody_can_read_is_closed_until_the_panel_is_released() {
     let paper = Arc::new(Paper { damage: Some("a row is not understood".into()), ..Paper::default() });
     let lock = lock(&paper, Settings::default());
