@@ -269,6 +269,8 @@ impl Gate {
 
     /// May the client's will be published now?
     pub fn will<M>(&mut self, topic: &str, message: M) -> Result<Permit<'_, Publish<M>>, Denial> {
+        // It may have rested until now.
+        self.presence.look(self.lock.generation());
         self.refresh();
         if let Err(denial) = self.may_publish(topic).0 {
             return Err(self.record(Operation::Will, topic, denial));
@@ -513,6 +515,8 @@ impl Gate {
 
     /// Waits until the verdict on the will is known, and then counts for a moment.
     pub async fn will_is_known(&mut self, topic: &str) {
+        // A backend may take its time: a change of the lock does not wait for it.
+        self.rest();
         self.refresh();
         while self.asked.is_some() && !reserved(topic) {
             let how = self.policy.settings().subscribe;

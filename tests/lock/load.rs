@@ -81,7 +81,7 @@ fn change(subject: &Subject, announced: &Announced, line: &str, closed: Option<b
 #[test]
 fn nothing_is_permitted_after_an_announcement_and_nothing_that_should_wait_is_lost() {
     // What waits is not to overflow: that is another matter.
-    let subject = Subject::with().limit("queued_messages", 0).limit("queued_bytes", 0).start();
+    let subject = Subject::with().limit("queued_messages", 0).limit("queued_bytes", 0).prepare();
     add_user(&subject, "bob", &[]);
     let mut bob = subject.accept(&login("bob").keep_session());
     bob.subscribe("load/#", 1);
