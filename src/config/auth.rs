@@ -19,6 +19,8 @@ words! {
         Http = "http",
         /// An authorization server.
         Oauth2 = "oauth2",
+        /// A constant database.
+        Cdb = "cdb",
     }
 }
 
@@ -135,6 +137,9 @@ section! {
 
         /// The backend `files`.
         pub files: AuthFiles => AuthFiles = AuthFiles::default(),
+
+        /// The backend `cdb`.
+        pub cdb: AuthCdb => AuthCdb = AuthCdb::default(),
 
         /// The backend `http`.
         pub http: AuthHttp => AuthHttp = AuthHttp::default(),
@@ -332,6 +337,21 @@ section! {
     }
 }
 
+section! {
+    /// The backend `cdb`: a constant database as mosquitto-auth-plug has it. The key `USER` holds a stored password, each
+    /// `acl:USER` a topic filter that this user may read and write. A replaced file is obeyed within a second.
+    pub struct AuthCdb {
+        /// The file.
+        pub file: Option<NamedFile> => OptionalFile = None,
+
+        /// User names `PREFIX_NAME` go to this backend alone. Empty: there is no such prefix.
+        pub prefix: String => Prefix = String::new(),
+
+        /// Whether the prefix and its underscore are no part of the name that this backend knows.
+        pub strip_prefix: bool => Switch = false,
+    }
+}
+
 impl Auth {
     /// Notes what is missing for the backends that are used anywhere; `span` is the section's place.
     pub(super) fn check(&self, used: &[Backend], span: std::ops::Range<usize>, reader: &mut Reader<'_>) {
@@ -339,6 +359,10 @@ impl Auth {
         if used.contains(&Backend::Files) && password_file.is_none() && acl_file.is_none() {
             let what = "the backend \"files\" has neither `password_file` nor `acl_file` in [auth.files]";
             reader.wrong(span.clone(), what, "name at least one of them, as password_file = \"passwd\"");
+        }
+        if used.contains(&Backend::Cdb) && self.cdb.file.is_none() {
+            let what = "the backend \"cdb\" has no `file` in [auth.cdb]";
+            reader.wrong(span.clone(), what, "name the database, as file = \"pwdb.cdb\"");
         }
         let AuthHttp { user_url, acl_url, .. } = &self.http;
         if used.contains(&Backend::Http) && user_url.is_none() && acl_url.is_none() {

@@ -33,8 +33,8 @@ use toml::de::DeTable;
 pub use acl::{Acl, RefusedPublish, RetainedSource, SubscribeRule};
 pub use admin::Admin;
 pub use auth::{
-    AnswerBy, Askers, Auth, AuthCache, AuthFiles, AuthHttp, AuthOauth2, AuthSqlite, AuthThrottle, Backend,
-    Claim, Dialect, HttpDialect, Method, OnError, Parameters,
+    AnswerBy, Askers, Auth, AuthCache, AuthCdb, AuthFiles, AuthHttp, AuthOauth2, AuthSqlite, AuthThrottle,
+    Backend, Claim, Dialect, HttpDialect, Method, OnError, Parameters,
 };
 pub use difference::Difference;
 pub use error::{ConfigError, Problem};

@@ -104,6 +104,7 @@ fn describe_file(key: &str, doc: &[&str], out: &mut String) {
         "key" => "server.key",
         "crl" => "revoked.pem",
         "secret_file" => "latch.secret",
+        "file" => "pwdb.cdb",
         "client_secret_file" => "oauth2.secret",
         "password_file" => "passwd",
         "acl_file" => "acl",

@@ -26,6 +26,7 @@ pub fn open(config: &Config) -> Result<Backends, ConfigError> {
             config::Backend::Sqlite => sqlite(&config.auth.sqlite),
             config::Backend::Files => files(config)?,
             config::Backend::Http => http(config)?,
+            config::Backend::Cdb => cdb(config)?,
             config::Backend::Oauth2 => oauth2(config)?,
         });
     }
@@ -81,23 +82,36 @@ fn files(config: &Config) -> Result<Backend, ConfigError> {
             config::Dialect::GoAuth => Dialect::GoAuth,
             config::Dialect::AuthPlug => Dialect::AuthPlug,
         },
+        cdb: None,
     };
+    let named = [password_file, acl_file].into_iter().flatten().cloned().collect();
+    let kind = open_files(config, settings, named)?;
+    let name_of = config::Backend::Files.word().into();
+    Ok(Backend { name: name_of, kind, superusers: false, prefix: prefix(name), strip_prefix: *strip_prefix })
+}
+
+fn cdb(config: &Config) -> Result<Backend, ConfigError> {
+    let config::AuthCdb { file, prefix: name, strip_prefix } = &config.auth.cdb;
+    let cdb = file.as_ref().map(|file| file.path.clone());
+    let settings = FilesSettings { cdb, dialect: Dialect::AuthPlug, ..FilesSettings::default() };
+    let kind = open_files(config, settings, file.iter().cloned().collect())?;
+    let name_of = config::Backend::Cdb.word().into();
+    Ok(Backend { name: name_of, kind, superusers: false, prefix: prefix(name), strip_prefix: *strip_prefix })
+}
+
+/// Reads files; an error is told at the key that names the file, one of `named`.
+fn open_files(
+    config: &Config,
+    settings: FilesSettings,
+    named: Vec<config::NamedFile>,
+) -> Result<Kind, ConfigError> {
     let files = Files::open(settings).map_err(|error| {
-        let named = [password_file, acl_file].into_iter().flatten().find(|file| file.path == error.file);
+        let file = named.into_iter().find(|file| file.path == error.file).unwrap_or_default();
         let at = error.line.map(|line| format!("in line {line}: ")).unwrap_or_default();
-        let problem = named
-            .cloned()
-            .unwrap_or_default()
-            .wrong(format!("{at}{}", error.what), "mend the line, or the name of the file");
-        config.wrong(vec![problem])
+        let what = format!("{at}{}", error.what);
+        config.wrong(vec![file.wrong(what, "mend it, or the name of the file")])
     })?;
-    Ok(Backend {
-        name: config::Backend::Files.word().into(),
-        kind: Kind::Files(Arc::new(files)),
-        superusers: false,
-        prefix: prefix(name),
-        strip_prefix: *strip_prefix,
-    })
+    Ok(Kind::Files(Arc::new(files)))
 }
 
 fn http(config: &Config) -> Result<Backend, ConfigError> {

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cdb;
 mod chain;
 mod differential;
 mod files;

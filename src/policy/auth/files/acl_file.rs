@@ -84,6 +84,16 @@ impl AclFile {
         })
     }
 
+    /// Rules of users alone, as auth-plug would read them.
+    pub fn of_users(users: AHashMap<Arc<str>, Vec<Line>>) -> Self {
+        AclFile {
+            dialect: Dialect::AuthPlug,
+            general: Arc::default(),
+            users: users.into_iter().map(|(user, lines)| (user, lines.into())).collect(),
+            patterns: Arc::default(),
+        }
+    }
+
     pub fn dialect(&self) -> Dialect {
         self.dialect
     }

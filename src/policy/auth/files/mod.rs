@@ -4,6 +4,7 @@
 //! then nothing of the new reading counts: to leave a line out could open what somebody meant to close.
 
 mod acl_file;
+mod cdb;
 mod password_file;
 mod rights;
 
@@ -43,6 +44,8 @@ pub struct FilesSettings {
     pub password_file: Option<PathBuf>,
     /// Rules; without it none is known here.
     pub acl_file: Option<PathBuf>,
+    /// A constant database that holds both, in their place.
+    pub cdb: Option<PathBuf>,
     /// Whose files they are.
     pub dialect: Dialect,
 }
@@ -87,9 +90,9 @@ pub struct Reread {
 #[derive(Debug)]
 struct Looks {
     /// When they were read.
-    read: [Stamp; 2],
+    read: [Stamp; 3],
     /// The last time.
-    last: [Stamp; 2],
+    last: [Stamp; 3],
 }
 
 impl Files {
@@ -140,12 +143,15 @@ impl Files {
     }
 }
 
-fn looks(settings: &FilesSettings) -> [Stamp; 2] {
-    [&settings.password_file, &settings.acl_file].map(|file| file.as_deref().and_then(stamp))
+fn looks(settings: &FilesSettings) -> [Stamp; 3] {
+    [&settings.password_file, &settings.acl_file, &settings.cdb].map(|file| file.as_deref().and_then(stamp))
 }
 
 impl Reading {
     fn read(settings: &FilesSettings) -> Result<Self, FileError> {
+        if let Some(file) = &settings.cdb {
+            return cdb::parse(&bytes(file)?, file);
+        }
         let passwords = match &settings.password_file {
             Some(file) => password_file::parse(&text(file)?, file, settings.dialect)?,
             None => AHashMap::default(),
@@ -184,15 +190,19 @@ impl Reading {
     }
 }
 
-/// The text of a file. What is no UTF-8 cannot be a name or a topic of MQTT.
-fn text(file: &PathBuf) -> Result<String, FileError> {
+/// The content of a file.
+fn bytes(file: &PathBuf) -> Result<Vec<u8>, FileError> {
     let fail = |what: String| FileError { file: file.clone(), line: None, what };
     let size = std::fs::metadata(file).map_err(|error| fail(format!("cannot be read: {error}")))?.len();
     if size > LARGEST {
         return Err(fail(format!("has {size} bytes; at most {LARGEST} are read")));
     }
-    let bytes = std::fs::read(file).map_err(|error| fail(format!("cannot be read: {error}")))?;
-    String::from_utf8(bytes).map_err(|error| {
+    std::fs::read(file).map_err(|error| fail(format!("cannot be read: {error}")))
+}
+
+/// The text of a file. What is no UTF-8 cannot be a name or a topic of MQTT.
+fn text(file: &PathBuf) -> Result<String, FileError> {
+    String::from_utf8(bytes(file)?).map_err(|error| {
         let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|b| *b == b'\n').count();
         FileError { file: file.clone(), line: Some(line), what: "is not UTF-8".into() }
     })
