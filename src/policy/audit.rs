@@ -43,8 +43,10 @@ struct Seen {
     id: AuditId,
     since: Instant,
     repeated: u64,
-    who: String,
-    what: String,
+    client: String,
+    user: String,
+    operation: Operation,
+    topic: String,
 }
 
 /// Who was refused.
@@ -86,10 +88,9 @@ impl Audit {
                 *self.uncounted.lock() += 1;
                 return None;
             }
-            let what = format!("{operation} {topic:?}");
-            let who = format!("client={:?} user={:?}", who.client, who.user);
             let id = self.next_id();
-            seen.insert(key, Seen { id, since: now, repeated: 0, who, what });
+            let (client, user, topic) = (who.client.into(), who.user.into(), topic.into());
+            seen.insert(key, Seen { id, since: now, repeated: 0, client, user, operation, topic });
             id
         };
         let rule = denial.rule.as_deref().unwrap_or("none");
@@ -134,17 +135,16 @@ impl Audit {
 
     /// Reports repetitions whose window is over. Call it every few seconds.
     pub fn report(&self, now: Instant) {
-        let mut due = Vec::new();
-        self.seen.lock().retain(|_, entry| {
-            let over = now.duration_since(entry.since) >= WINDOW;
-            if over && entry.repeated > 0 {
-                let (who, what) = (std::mem::take(&mut entry.who), std::mem::take(&mut entry.what));
-                due.push((entry.id, who, what, entry.repeated));
+        let over = |entry: &Seen| now.duration_since(entry.since) >= WINDOW;
+        let due: Vec<_> =
+            self.seen.lock().extract_if(|_, entry| over(entry)).map(|(_, entry)| entry).collect();
+        for Seen { id, client, user, operation, topic, repeated, .. } in due {
+            if repeated > 0 {
+                tracing::info!(
+                    target: "latchgate::policy::audit",
+                    audit = %id, ?client, ?user, %operation, ?topic, repeated, "refused again"
+                );
             }
-            !over
-        });
-        for (id, who, what, repeated) in due {
-            tracing::info!(target: "latchgate::policy::audit", audit = %id, %who, %what, repeated, "refused again");
         }
         let others = std::mem::take(&mut *self.uncounted.lock());
         if others > 0 {

@@ -323,7 +323,8 @@ impl Policy {
     /// Lifts the bans of a user name, of an address, or of a user name at an address; how many it were.
     pub fn lift_bans(&self, user: Option<&str>, address: Option<IpAddr>) -> usize {
         let lifted = self.throttle.lift(user, address);
-        tracing::info!(target: "latchgate::policy::audit", ?user, ?address, lifted, "login bans lifted by an operator");
+        let address = address.map(tracing::field::display);
+        tracing::info!(target: "latchgate::policy::audit", user, address, lifted, "login bans lifted by an operator");
         lifted
     }
 
