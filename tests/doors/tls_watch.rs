@@ -208,3 +208,20 @@ fn scrape(port: u16) -> String {
     socket.read_to_string(&mut answer).unwrap();
     answer
 }
+
+#[test]
+fn a_pipe_in_place_of_a_file_is_refused_and_holds_nothing_up() {
+    let authority = Authority::new("home");
+    let subject = gateway(&authority, &format!("{REQUIRED}{WITH_CRL}"));
+    save(&subject, "revoked.pem", &authority.revoke(&[]));
+    let lamp = authority.client("lamp");
+    let dialer = Dialer::showing(&authority, &lamp);
+    let mut client = accept(&subject, &dialer, &Connect::v5("lamp"));
+    let list = subject.directory().join("revoked.pem");
+    std::fs::remove_file(&list).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&list).status().unwrap().success());
+    logged(&subject, "it is not a regular file", 1);
+    std::fs::remove_file(&list).unwrap();
+    save(&subject, "revoked.pem", &authority.revoke(&[&lamp]));
+    expect_denied(&mut client);
+}

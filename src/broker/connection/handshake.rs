@@ -213,7 +213,9 @@ async fn enter(
     let mut ticket = if kept || expiry > 0 { broker.router.journal.commit() } else { Ticket::DONE };
     // A session to go on with is as it was until here: the client may be given up, or the commit fail.
     if let Err(error) = poll_fn(|cx| ticket.poll(cx)).await {
-        return Err(refuse(version, ReasonCode::ServerUnavailable, error));
+        // What is wrong with the disk is for the log, not for whoever connects.
+        tracing::warn!(client = ?claim.seat.outbox.client_id, %error, "a session could not be opened");
+        return Err(refuse(version, ReasonCode::ServerUnavailable, "the session could not be stored"));
     }
     opening.done();
     // Its client is back: it neither ends nor leaves its will.

@@ -1,7 +1,13 @@
 //! The files of a TLS listener: read, checked against each other, and made into what a handshake needs.
 
-use std::{fs::File, io::Read, os::unix::fs::MetadataExt, sync::Arc};
+use std::{
+    fs::File,
+    io::Read,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    sync::Arc,
+};
 
+use rustix::fs::OFlags;
 use rustls::{
     DistinguishedName, InconsistentKeys, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, ring},
@@ -79,8 +85,14 @@ fn unusable(file: &NamedFile, why: impl std::fmt::Display) -> Problem {
 fn read(file: &NamedFile) -> Result<(Vec<u8>, bool), Problem> {
     let mut bytes = Vec::new();
     let mut read = || {
-        let open = File::open(&file.path)?;
-        let mode = open.metadata()?.mode();
+        // Opening a pipe would wait for whoever writes to it.
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let open = File::options().read(true).custom_flags(flags).open(&file.path)?;
+        let metadata = open.metadata()?;
+        if !metadata.is_file() {
+            return Err(std::io::Error::other("it is not a regular file"));
+        }
+        let mode = metadata.mode();
         open.take(LARGEST + 1).read_to_end(&mut bytes)?;
         Ok(mode & 0o007 != 0)
     };
