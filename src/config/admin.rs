@@ -1,8 +1,9 @@
 //! `[admin]`: what an operator may see over the network.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, ops::Range};
 
-use super::section::section;
+use super::listener::{Listener, collide};
+use super::section::{Reader, section};
 use super::text::OptionalAddress;
 
 section! {
@@ -12,5 +13,18 @@ section! {
         /// IP address and port of an HTTP server for `/metrics` and `/healthz`. Whoever reaches it can read them; without
         /// this key there is none.
         pub http: Option<SocketAddr> => OptionalAddress = None,
+    }
+}
+
+impl Admin {
+    /// Notes a listener that has the address already.
+    pub(super) fn check(&self, listeners: &[Listener], place: Option<Range<usize>>, reader: &mut Reader<'_>) {
+        let taken = |http| listeners.iter().find(|listener| collide(listener.address, http));
+        if let (Some(place), Some(http)) = (place, self.http)
+            && let Some(Listener { name, address, .. }) = taken(http)
+        {
+            let what = format!("`http` cannot have {http}: listener {name:?} has {address}");
+            reader.wrong(place, what, "give it a port of its own");
+        }
     }
 }

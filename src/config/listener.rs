@@ -156,7 +156,7 @@ impl Taken {
 }
 
 /// Whether two listeners cannot have these addresses at once.
-fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+pub(super) fn collide(one: SocketAddr, other: SocketAddr) -> bool {
     let every_address = one.ip().is_unspecified() || other.ip().is_unspecified();
     one.port() != 0
         && one.port() == other.port()

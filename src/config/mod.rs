@@ -151,6 +151,7 @@ impl Config {
         let auth_place = root.span_of("auth").unwrap_or(0..0);
         let limits = root.read::<Limits>("limits", reader, &defaults.limits);
         let latch = root.span_of("latch");
+        let admin = root.span_of("admin");
         // Listeners inherit the limits, so these come first.
         let inherited = vec![Listener { limits: limits.clone(), ..Listener::default() }];
         let config = Config {
@@ -168,6 +169,7 @@ impl Config {
         };
         config.auth.check(&config.backends(), auth_place, reader);
         config.latch.check(latch, reader);
+        config.admin.check(&config.listeners, admin, reader);
         root.finish(
             &["gateway", "listener", "limits", "auth", "acl", "lock", "latch", "panel", "admin", "log"],
             reader,

@@ -182,6 +182,16 @@ fn all_errors_are_reported_in_the_order_of_the_file() {
 }
 
 #[test]
+fn the_address_for_monitoring_is_not_one_of_a_listener() {
+    let taken = "[admin]\nhttp = \"127.0.0.1:1883\"";
+    assert_eq!(
+        problems(taken),
+        ["1:1: `http` cannot have 127.0.0.1:1883: listener \"plain\" has 127.0.0.1:1883"]
+    );
+    assert!(parse("[admin]\nhttp = \"127.0.0.1:8080\"").is_ok());
+}
+
+#[test]
 fn characters_of_many_bytes_before_an_error_leave_its_column_right() {
     assert_eq!(problems("gateway = { id = \"日本ü\", stat = 1 }"), ["1:25: unknown key `stat` in [gateway]"]);
     assert_eq!(problems("\u{feff}stat = 1"), ["1:1: unknown key `stat`"]);
