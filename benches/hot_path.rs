@@ -102,6 +102,7 @@ impl World {
     fn new() -> Self {
         let policy = Policy::open(Arc::new(Rules), Default::default()).expect("the rules are usable");
         let settings = Settings {
+            id: "here".into(),
             refused_publish_v3: RefusedPublish::Acknowledge,
             queue: Bounds { messages: 10_000, bytes: 1 << 24 },
             sessions: 10_000,

@@ -22,6 +22,7 @@ use crate::{
 };
 
 mod backends;
+mod bridge;
 mod doors;
 mod latch;
 mod liveness;
@@ -29,6 +30,8 @@ mod panel;
 pub mod recovery;
 mod reload;
 
+use bridge::Bridges;
+pub use bridge::open_dialers;
 use doors::Doors;
 use latch::Latch;
 pub use latch::{open_latch, service as latch_service};
@@ -73,6 +76,7 @@ pub struct Gateway {
     running: Arc<Running>,
     accounts: Arc<AccountsDb>,
     state: Arc<StateDb>,
+    bridges: Bridges,
     tasks: JoinSet<()>,
 }
 
@@ -124,8 +128,11 @@ impl Gateway {
             None => latch::release(policy.lock()).await,
         }
         let mut doors = Doors::new(broker.clone(), policy.clone(), handed);
+        let dialers = open_dialers(config)?;
         let prepared = doors.prepare(config)?;
         let http = config.admin.http.map(admin::listen).transpose()?;
+        // Before the first client: what it publishes must find the spools.
+        let bridges = Bridges::open(config, dialers, &broker, &state);
         doors.change(config, prepared);
         tasks.spawn(policy.clone().follow());
         tasks.spawn(policy.lock().clone().keep_schedule());
@@ -153,6 +160,7 @@ impl Gateway {
             id: config.gateway.id.as_str().into(),
             doors: seen.clone(),
             latch: latch.as_ref().map(Latch::reporter),
+            bridges: bridges.watch(),
             commands,
         };
         let doors = tokio::sync::Mutex::new(doors);
@@ -173,7 +181,7 @@ impl Gateway {
         }
         tasks.spawn(admin.serve_socket(socket));
         attendant.start(surroundings, &mut tasks);
-        Ok(Gateway { broker, running, accounts, state, tasks })
+        Ok(Gateway { broker, running, accounts, state, bridges, tasks })
     }
 
     /// Where it listens, in a line for people.
@@ -214,6 +222,8 @@ impl Gateway {
     pub async fn stop(mut self) {
         self.running.doors.lock().await.close().await;
         self.tasks.shutdown().await;
+        // While its clients can still be told.
+        self.bridges.stop().await;
         let left = self.broker.shutdown(FAREWELL).await;
         if left > 0 {
             tracing::warn!(clients = left, "some clients did not take their farewell in time");
@@ -253,6 +263,7 @@ pub fn open_tls(config: &Config) -> Result<Vec<Option<Arc<Tls>>>, ConfigError> {
 
 fn broker_settings(config: &Config) -> broker::Settings {
     broker::Settings {
+        id: config.gateway.id.as_str().into(),
         refused_publish_v3: match config.acl.refused_publish_v3 {
             config::RefusedPublish::Acknowledge => broker::RefusedPublish::Acknowledge,
             config::RefusedPublish::Disconnect => broker::RefusedPublish::Disconnect,
@@ -276,6 +287,7 @@ pub fn open_policy_settings(config: &Config) -> Result<policy::Settings, ConfigE
 fn policy_settings(config: &Config, backends: Backends) -> policy::Settings {
     policy::Settings {
         superusers: config.acl.superusers.clone(),
+        bridges: config.bridges.iter().map(bridge::rights).collect(),
         subscribe: match config.acl.subscribe {
             config::SubscribeRule::Covered => acl::SubscribeRule::Covered,
             config::SubscribeRule::Overlap => acl::SubscribeRule::Overlap,

@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 pub mod admin;
+pub mod bridge;
 pub mod broker;
 pub mod cli;
 pub mod config;

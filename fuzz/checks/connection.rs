@@ -155,6 +155,7 @@ fn first_version(bytes: &[u8]) -> Option<Version> {
 fn gateway() -> Arc<Broker> {
     let policy = Policy::open(Arc::new(Rules), policy::Settings::default()).expect("the rules are right");
     let settings = broker::Settings {
+        id: "here".into(),
         refused_publish_v3: RefusedPublish::Acknowledge,
         queue: broker::Bounds { messages: 100, bytes: 1 << 20 },
         sessions: 100,

@@ -16,7 +16,7 @@ use crate::{
     policy::{Spread, Verdicts},
 };
 
-use super::Doors;
+use super::{BridgeState, Doors};
 
 /// The media type of [`text`].
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -27,9 +27,10 @@ pub(super) fn text(
     policy: Verdicts,
     doors: Arc<Doors>,
     latch: Option<Value>,
+    bridges: Vec<BridgeState>,
 ) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Scrape { broker, policy, doors, latch }));
+    registry.register_collector(Box::new(Scrape { broker, policy, doors, latch, bridges }));
     let mut out = String::new();
     text::encode(&mut out, &registry)?;
     Ok(out)
@@ -41,6 +42,7 @@ struct Scrape {
     policy: Verdicts,
     doors: Arc<Doors>,
     latch: Option<Value>,
+    bridges: Vec<BridgeState>,
 }
 
 /// Labels of one sample.
@@ -54,7 +56,8 @@ impl Collector for Scrape {
         policy(&self.policy, &mut out)?;
         lock(&self.policy, &self.broker, &mut out)?;
         latch(self.latch.as_ref(), &mut out)?;
-        certificates(&self.doors.certificates, &mut out)
+        certificates(&self.doors.certificates, &mut out)?;
+        bridges(&self.bridges, &mut out)
     }
 }
 
@@ -106,6 +109,52 @@ fn certificates(all: &[Arc<Tls>], out: &mut Writer<'_>) -> fmt::Result {
         tls.failed().map(|(reason, count)| (vec![("listener", tls.listener()), ("reason", reason)], count))
     });
     out.counters("latchgate_net_tls_handshakes_failed", "TLS handshakes that failed, by reason", failed)
+}
+
+fn bridges(all: &[BridgeState], out: &mut Writer<'_>) -> fmt::Result {
+    if all.is_empty() {
+        return Ok(());
+    }
+    type Look = fn(&BridgeState) -> f64;
+    let gauges: [(&str, &str, Look); 4] = [
+        ("connected", "Whether the remote broker answered within the last keep alive", |b| {
+            f64::from(u8::from(b.connected))
+        }),
+        ("backlog_messages", "Messages that wait for the remote broker", |b| b.queued_messages as f64),
+        ("backlog_bytes", "Bytes that wait for the remote broker", |b| b.queued_bytes as f64),
+        ("backlog_age_seconds", "How long the oldest of them has waited", |b| {
+            b.oldest_seconds.unwrap_or(0) as f64
+        }),
+    ];
+    for (name, help, look) in gauges {
+        out.metric(&format!("latchgate_bridge_{name}"), help, MetricType::Gauge, |mut metric| {
+            for bridge in all {
+                metric.encode_family(&[("bridge", &*bridge.name)])?.encode_gauge(&look(bridge))?;
+            }
+            Ok(())
+        })?;
+    }
+    let routes =
+        || all.iter().flat_map(|bridge| bridge.routes.iter().map(move |route| (&*bridge.name, route)));
+    let accepted =
+        routes().map(|(bridge, route)| (vec![("bridge", bridge), ("route", &*route.topic)], route.accepted));
+    out.counters(
+        "latchgate_bridge_messages_accepted",
+        "Messages of QoS 1 and 2 that a route took on",
+        accepted,
+    )?;
+    let fates = routes().flat_map(|(bridge, route)| {
+        let fates = [("delivered", route.delivered), ("expired", route.expired)];
+        let dropped = route.dropped.iter().map(|(reason, count)| (*reason, *count));
+        fates.into_iter().chain(dropped).map(move |(fate, count)| {
+            (vec![("bridge", bridge), ("route", &*route.topic), ("fate", fate)], count)
+        })
+    });
+    out.counters(
+        "latchgate_bridge_messages_left",
+        "Messages of QoS 1 and 2 that left the spool, by what became of them",
+        fates,
+    )
 }
 
 fn broker(now: &Snapshot, out: &mut Writer<'_>) -> fmt::Result {

@@ -5,6 +5,7 @@
 //! is not let at the socket by the file system can do nothing but read numbers, and only if the configuration says so.
 //! It must never decide what a client may do, and never name clients where everybody can read.
 
+mod bridge;
 mod lock;
 mod metrics;
 mod panel;
@@ -24,6 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{broker::Broker, config::Difference, net::Tls, policy::Policy};
 
+pub use bridge::{BridgeState, Bridges, RouteState};
 pub use panel::PanelStatus;
 pub use routes::Question;
 pub use socket::{AdminSocket, SocketError, connect, path};
@@ -86,6 +88,8 @@ pub struct Admin {
     pub doors: Arc<ArcSwap<Doors>>,
     /// What tells how the second factor stands, if it is used.
     pub latch: Option<Reporter>,
+    /// The bridges.
+    pub bridges: Bridges,
     /// To the gateway.
     pub commands: mpsc::Sender<Command>,
 }

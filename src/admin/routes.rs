@@ -33,6 +33,7 @@ pub(super) fn local(admin: Admin) -> Router {
         .route("/plan", get(plan))
         .merge(lock::routes())
         .route("/bans", get(bans))
+        .route("/bridges", get(bridges))
         .route("/bans/lift", post(lift_bans))
         .route("/latch", get(latch))
         .route("/panel", get(panel::status))
@@ -122,6 +123,10 @@ async fn plan(State(admin): State<Admin>) -> Result<Json<Value>, Refusal> {
     Ok(Json(json!({ "live": live, "listeners": listeners, "restart": restart })))
 }
 
+async fn bridges(State(admin): State<Admin>) -> Json<Value> {
+    Json(json!({ "bridges": (admin.bridges)() }))
+}
+
 async fn bans(State(admin): State<Admin>) -> Json<Value> {
     let bans: Vec<Value> = admin
         .policy
@@ -194,7 +199,13 @@ async fn status(State(admin): State<Admin>) -> Json<Value> {
 
 async fn scrape(State(admin): State<Admin>) -> Response {
     let latch = admin.latch.as_ref().map(|report| report());
-    match metrics::text(admin.broker.snapshot(), admin.policy.verdicts(), admin.doors.load_full(), latch) {
+    match metrics::text(
+        admin.broker.snapshot(),
+        admin.policy.verdicts(),
+        admin.doors.load_full(),
+        latch,
+        (admin.bridges)(),
+    ) {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => Refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

@@ -39,6 +39,8 @@ pub enum RefusedPublish {
 /// What the configuration says of the broker as a whole.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The gateway's id: what bridges marked with it and brings it back was here before.
+    pub id: Arc<str>,
     /// How a refused publish of a 3.x client is answered.
     pub refused_publish_v3: RefusedPublish,
     /// Sessions, connected or not.

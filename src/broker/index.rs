@@ -16,6 +16,7 @@ use crate::mqtt::{QoS, SubscriptionOptions, TopicFilter};
 use super::{
     message::Extra,
     outbox::Outbox,
+    outlet::Outlet,
     shared::{Group, Member},
 };
 
@@ -37,6 +38,16 @@ pub(super) struct Target {
 pub(super) struct Route {
     pub targets: Vec<Target>,
     pub groups: Vec<Arc<Group>>,
+    /// Bridges that take it, each once.
+    pub outlets: Vec<Outgoing>,
+}
+
+/// A bridge that takes messages away, by one of its routes.
+#[derive(Clone, Debug)]
+pub(super) struct Outgoing {
+    pub outlet: Arc<dyn Outlet>,
+    /// Number of the route.
+    pub route: usize,
 }
 
 /// One plain subscription in the tree.
@@ -62,11 +73,12 @@ struct Leaf {
     /// hundred thousand sessions have the same filter.
     entries: VecDeque<Entry>,
     groups: Vec<Arc<Group>>,
+    outlets: Vec<Outgoing>,
 }
 
 impl Leaf {
     fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.groups.is_empty()
+        self.entries.is_empty() && self.groups.is_empty() && self.outlets.is_empty()
     }
 
     fn place_of(&self, key: u64) -> Result<usize, usize> {
@@ -206,6 +218,12 @@ impl Index {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
+    /// Has a bridge take what matches the filter of one of its routes.
+    pub fn attach(&self, filter: &TopicFilter, outgoing: Outgoing) {
+        self.root.write().leaf(filter.levels()).outlets.push(outgoing);
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
     /// Adds or replaces a member of a share group.
     pub fn share(&self, name: &Arc<str>, filter: &TopicFilter, member: Member) -> Arc<Group> {
         let mut root = self.root.write();
@@ -249,9 +267,17 @@ impl Index {
     pub fn route(&self, topic: &str, publisher: u64) -> Route {
         let mut found: Vec<(Target, Vec<u32>)> = Vec::new();
         let mut at: AHashMap<u64, usize> = AHashMap::default();
-        let mut groups = Vec::new();
+        let (mut groups, mut outlets) = (Vec::new(), Vec::<Outgoing>::new());
         self.root.read().collect(topic.split('/'), true, &mut |leaf: &Leaf| {
             groups.extend(leaf.groups.iter().cloned());
+            // What a bridge brought in does not go out by it again. Of its routes the first one counts.
+            for outgoing in leaf.outlets.iter().filter(|outgoing| outgoing.outlet.key() != publisher) {
+                let key = outgoing.outlet.key();
+                match outlets.iter_mut().find(|other| other.outlet.key() == key) {
+                    Some(other) => other.route = other.route.min(outgoing.route),
+                    None => outlets.push(outgoing.clone()),
+                }
+            }
             for entry in &leaf.entries {
                 // [MQTT-3.8.3-3]
                 if entry.options.no_local && entry.outbox.key == publisher {
@@ -282,7 +308,7 @@ impl Index {
                 target
             })
             .collect();
-        Route { targets, groups }
+        Route { targets, groups, outlets }
     }
 }
 

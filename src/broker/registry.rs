@@ -134,6 +134,11 @@ impl Registry {
         Registry { seats: Mutex::default(), next_key: AtomicU64::new(1), max_sessions }
     }
 
+    /// A number that nobody else has.
+    pub fn next_key(&self) -> u64 {
+        self.next_key.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Claims the session of `client_id` for `owner`, asking whoever holds it to step down [MQTT-3.1.4-3].
     /// A session that is to outlive its connection (`durable`) must find room.
     pub fn claim<'a>(
@@ -195,7 +200,7 @@ impl Registry {
         bounds: Bounds,
         claims: usize,
     ) -> Arc<Seat> {
-        let key = self.next_key.fetch_add(1, Ordering::Relaxed);
+        let key = self.next_key();
         let outbox = Outbox::new(key, client_id, bounds.messages, bounds.bytes);
         let session = Arc::new(tokio::sync::Mutex::new(session));
         Arc::new(Seat { session, claims: AtomicUsize::new(claims), ..Seat::new(outbox, owner) })

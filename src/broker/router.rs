@@ -10,7 +10,7 @@ use crate::session::Subscription;
 
 use super::{
     counters::{Counters, Dropped},
-    index::{Index, Route},
+    index::{Index, Outgoing, Route},
     journal::{Change, Journal, Ticket},
     message::{Candidate, Message},
     outbox::{Offer, Outbox},
@@ -116,7 +116,7 @@ impl Router {
         let route = publisher.route(&self.index, &topic, slot);
         let mut published = Published {
             ticket: Ticket::DONE,
-            matched: !(route.targets.is_empty() && route.groups.is_empty()),
+            matched: !(route.targets.is_empty() && route.groups.is_empty() && route.outlets.is_empty()),
             behind: Vec::new(),
         };
         let size = message.size_u32();
@@ -140,6 +140,9 @@ impl Router {
                 let promised = message.qos != QoS::AtMostOnce;
                 kept |= self.note(publisher, &outbox, offer, promised, &message, &mut published);
             }
+        }
+        for Outgoing { outlet, route } in &route.outlets {
+            kept |= outlet.offer(*route, &message);
         }
         // What nobody was promised is written with the next promise, or a little later.
         if kept && message.qos != QoS::AtMostOnce {

@@ -123,7 +123,7 @@ impl Broker {
         self.do_what_is_due(clock::now());
     }
 
-    fn message(&self, saved: SavedMessage) -> Arc<Message> {
+    pub(super) fn message(&self, saved: SavedMessage) -> Arc<Message> {
         let SavedMessage { row, topic, payload, properties, qos, retain, expires, author } = saved;
         let size = super::message::size(&topic, &payload);
         let _share = self.budget.take(size);

@@ -55,6 +55,10 @@ impl Router {
             self.retained.set_own(&message);
         }
         let route = self.index.route(&topic, GATEWAY);
+        for outgoing in &route.outlets {
+            // It need not be kept: it is about this moment.
+            let _ = outgoing.outlet.offer(outgoing.route, &message);
+        }
         let plain = route.targets.iter().map(|target| {
             let candidate = Candidate {
                 message: message.clone(),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::output;
-use crate::config::{ClientCertificate, Config, ConfigError, Listener, Protocol, UsernameFrom};
+use crate::config::{BridgeRoute, ClientCertificate, Config, ConfigError, Listener, Protocol, UsernameFrom};
 use crate::gateway;
 
 /// Check the configuration and show what it would do
@@ -77,6 +77,7 @@ fn warnings(config: &Config) -> Result<Vec<String>, ConfigError> {
     gateway::open_latch(config)?;
     let of_files =
         certificates.iter().flatten().flat_map(|tls| tls.warnings().into_iter().chain(tls.running_out()));
+    gateway::open_dialers(config)?;
     Ok(config.warnings().into_iter().chain(of_files).collect())
 }
 
@@ -122,6 +123,20 @@ fn as_text(config: &Config, warnings: &[String]) -> String {
     if let Some(address) = config.admin.http {
         let _ = writeln!(text, "monitor  http://{address}/metrics and /healthz");
     }
+    for bridge in &config.bridges {
+        let addresses: Vec<String> = bridge.address.iter().map(ToString::to_string).collect();
+        let _ =
+            writeln!(text, "bridge   {}  \"{}\" as {}", addresses.join(", "), bridge.name, bridge.client_id);
+        for route in &bridge.route {
+            let (way, qos) = (route.direction.word(), route.qos as u8);
+            let arrow = match way {
+                "in" => "<-",
+                "out" => "->",
+                _ => "<->",
+            };
+            let _ = writeln!(text, "         {} {arrow} {}, QoS {qos}", route.local(), route.remote());
+        }
+    }
     if config.latch.application_id.is_some() {
         let paired = if config.latch.must_be_paired { ", users without a pairing are shut out" } else { "" };
         let _ = writeln!(text, "latch    {}{paired}", config.latch.host);
@@ -144,11 +159,25 @@ fn as_json(config: &Config, warnings: &[String]) -> Value {
             })
         })
         .collect();
+    let bridges: Vec<Value> = config
+        .bridges
+        .iter()
+        .map(|bridge| {
+            let addresses: Vec<String> = bridge.address.iter().map(ToString::to_string).collect();
+            let route = |route: &BridgeRoute| {
+                let (direction, qos) = (route.direction.word(), route.qos as u8);
+                json!({"direction": direction, "local": route.local(), "remote": route.remote(), "qos": qos})
+            };
+            let routes: Vec<Value> = bridge.route.iter().map(route).collect();
+            json!({"name": bridge.name, "addresses": addresses, "client_id": bridge.client_id, "routes": routes})
+        })
+        .collect();
     json!({
         "valid": true,
         "file": config.file.as_ref().map(|file| file.display().to_string()),
         "gateway": {"id": config.gateway.id, "state": config.gateway.state.display().to_string()},
         "listeners": listeners,
+        "bridges": bridges,
         "admin": {"http": config.admin.http.map(|address| address.to_string())},
         "warnings": warnings,
     })

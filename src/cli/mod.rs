@@ -8,6 +8,7 @@ mod acl;
 mod admin;
 mod ban;
 mod bench;
+mod bridge;
 mod check;
 mod client;
 mod completions;
@@ -101,6 +102,8 @@ enum Command {
     Ban(ban::BanCommand),
     Explain(explain::ExplainArgs),
     Reload(reload::ReloadArgs),
+    #[command(subcommand)]
+    Bridge(bridge::BridgeCommand),
     Bench(bench::BenchArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -129,6 +132,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Pki(args) => pki::run(args),
         Command::Ban(command) => ban::run(command, &context.state_dir()?),
         Command::Explain(args) => explain::run(args, || Ok(context.state_dir()?)),
+        Command::Bridge(command) => bridge::run(command, &context.state_dir()?),
         Command::Reload(args) => reload::run(args, &context.state_dir()?),
         Command::Pub(args) => publish::run(args),
         Command::Sub(args) => subscribe::run(args),

@@ -41,6 +41,9 @@ impl Config {
                 .chain(keys("admin", self.admin.differing(&new.admin)))
                 .chain(keys("log", self.log.differing(&new.log))),
         );
+        if self.bridges != new.bridges {
+            difference.restart.push("bridge".to_owned());
+        }
         difference
     }
 

@@ -8,6 +8,7 @@
 mod acl;
 mod admin;
 mod auth;
+mod bridge;
 mod difference;
 mod error;
 mod gateway;
@@ -36,6 +37,10 @@ pub use auth::{
     AnswerBy, Askers, Auth, AuthCache, AuthCdb, AuthFiles, AuthHttp, AuthOauth2, AuthSqlite, AuthThrottle,
     Backend, Claim, Dialect, HttpDialect, Method, OnError, Parameters,
 };
+pub use bridge::{
+    Bridge, BridgeProtocol, BridgeRoute, BridgeSpool, BridgeTls, Direction, Notifications, RemoteAddress,
+    RemoteSession, RouteRetain, Scheme, WhenFull,
+};
 pub use difference::Difference;
 pub use error::{ConfigError, Problem};
 pub use gateway::Gateway;
@@ -48,6 +53,7 @@ pub use panel::{Panel, PanelDriver};
 pub use schedule::Schedule;
 pub use tls::{ClientCertificate, NamedFile, Tls, UsernameFrom};
 
+use bridge::Bridges;
 use listener::Listeners;
 use panel::CheckedPanel;
 use section::{Reader, Section, Setting};
@@ -71,6 +77,8 @@ pub struct Config {
     pub latch: Latch,
     /// Button and LED.
     pub panel: Panel,
+    /// Connections to other brokers.
+    pub bridges: Vec<Bridge>,
     /// Operators and monitoring.
     pub admin: Admin,
     /// The log.
@@ -124,6 +132,7 @@ impl Config {
             lock: Lock::default(),
             latch: Latch::default(),
             panel: Panel::default(),
+            bridges: Vec::new(),
             admin: Admin::default(),
             log: Log::default(),
             file: None,
@@ -154,8 +163,10 @@ impl Config {
         let admin = root.span_of("admin");
         // Listeners inherit the limits, so these come first.
         let inherited = vec![Listener { limits: limits.clone(), ..Listener::default() }];
+        let gateway = root.read::<Gateway>("gateway", reader, &defaults.gateway);
+        reader.gateway_id.clone_from(&gateway.id);
         let config = Config {
-            gateway: root.read::<Gateway>("gateway", reader, &defaults.gateway),
+            gateway,
             listeners: root.read::<Listeners>("listener", reader, &inherited),
             limits,
             auth: root.read::<Auth>("auth", reader, &defaults.auth),
@@ -163,6 +174,7 @@ impl Config {
             lock: root.read::<Lock>("lock", reader, &defaults.lock),
             latch: root.read::<Latch>("latch", reader, &defaults.latch),
             panel: root.read::<CheckedPanel>("panel", reader, &defaults.panel),
+            bridges: root.read::<Bridges>("bridge", reader, &defaults.bridges),
             admin: root.read::<Admin>("admin", reader, &defaults.admin),
             log: root.read::<Log>("log", reader, &defaults.log),
             file: defaults.file,
@@ -171,7 +183,10 @@ impl Config {
         config.latch.check(latch, reader);
         config.admin.check(&config.listeners, admin, reader);
         root.finish(
-            &["gateway", "listener", "limits", "auth", "acl", "lock", "latch", "panel", "admin", "log"],
+            &[
+                "gateway", "listener", "limits", "auth", "acl", "lock", "latch", "panel", "bridge", "admin",
+                "log",
+            ],
             reader,
         );
         config
@@ -181,7 +196,7 @@ impl Config {
 /// Every key with its documentation and default, as a configuration file. Read back, it is the built-in
 /// configuration. It is the same on every machine.
 pub fn reference() -> String {
-    let Config { gateway, listeners, limits, auth, acl, lock, latch, panel, admin, log, file: _ } =
+    let Config { gateway, listeners, limits, auth, acl, lock, latch, panel, bridges, admin, log, file: _ } =
         Config::builtin();
     let mut out = String::from(
         "# The configuration of latchgate, with every key at its default. Relative paths start at the folder of\n\
@@ -195,6 +210,7 @@ pub fn reference() -> String {
     Lock::describe("", "lock", &[], &lock, &mut out);
     Latch::describe("", "latch", &[], &latch, &mut out);
     CheckedPanel::describe("", "panel", &[], &panel, &mut out);
+    Bridges::describe("", "bridge", &[], &bridges, &mut out);
     Admin::describe("", "admin", &[], &admin, &mut out);
     Log::describe("", "log", &[], &log, &mut out);
     out

@@ -19,13 +19,15 @@ pub(super) struct Reader<'s> {
     source: &'s str,
     /// The folder that relative paths start from.
     pub folder: &'s Path,
+    /// `gateway.id`, which other keys may refer to.
+    pub gateway_id: String,
     problems: Vec<Problem>,
     more: usize,
 }
 
 impl<'s> Reader<'s> {
     pub fn new(source: &'s str, folder: &'s Path) -> Self {
-        Self { source, folder, problems: Vec::new(), more: 0 }
+        Self { source, folder, gateway_id: String::new(), problems: Vec::new(), more: 0 }
     }
 
     /// Notes that the bytes `span` are wrong.

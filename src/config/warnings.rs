@@ -11,6 +11,7 @@ impl Config {
                 "admin.http: {address} can be reached from other machines: whoever reaches it can read the metrics"
             ));
         }
+        warnings.extend(self.bridges.iter().flat_map(super::Bridge::warnings));
         for pattern in &self.acl.superusers {
             if pattern.chars().all(|c| c == '*') {
                 warnings.push(format!(

@@ -17,7 +17,7 @@ use crate::mqtt::ReasonCode;
 
 use super::{
     accounts::{AccountError, AccountStore, Accounts},
-    acl::{Access, Book, Sources, SubscribeRule, Voiced},
+    acl::{Access, BRIDGE, Book, BridgeRoutes, Sources, SubscribeRule, Voiced},
     audit::{Audit, AuditId, Refused},
     auth::{
         Admitted, Candidate, Login,
@@ -47,6 +47,8 @@ const POLL: Duration = Duration::from_millis(250);
 pub struct Settings {
     /// Globs of user names that are superusers.
     pub superusers: Vec<String>,
+    /// What the routes of bridges name.
+    pub bridges: Vec<BridgeRoutes>,
     /// When subscriptions are granted.
     pub subscribe: SubscribeRule,
     /// Whether a retained message is delivered only while its author may still publish it.
@@ -69,6 +71,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             superusers: Vec::new(),
+            bridges: Vec::new(),
             subscribe: SubscribeRule::default(),
             check_retained_source: true,
             upgrade_passwords: true,
@@ -107,7 +110,7 @@ impl Settings {
         access: Access,
         topic: &str,
     ) -> (Result<Arc<str>, (Operation, Denial)>, Vec<(String, Vec<Voiced>)>) {
-        let book = Book::compile(accounts, &self.superusers);
+        let book = Book::compile(accounts, &self.superusers, &self.bridges);
         let sources = self.sources_for(&book, user, client_id);
         let nothing = Denial::not_authorized(Stage::Allow, None, "nothing was asked");
         let mut answer = Err((Operation::Receive, nothing));
@@ -452,6 +455,10 @@ impl Policy {
                 return Err(refused("", Denial::not_authorized(Stage::Login, None, reason)));
             }
         };
+        if user.starts_with(BRIDGE) {
+            let reason = "user names that begin with bridge: are those of bridges";
+            return Err(refused(&user, Denial::not_authorized(Stage::Login, None, reason)));
+        }
         // Registered before the book is read: a change in between is then seen by the gate.
         let vouched_by = applicant.certificate.as_ref().map(|_| applicant.listener.clone());
         let presence = self.live.enter(user.clone(), applicant.client_id.clone(), vouched_by, bell);
@@ -541,6 +548,23 @@ impl Policy {
         }
     }
 
+    /// The gate of a bridge of this gateway. Its rights are its routes, see [`Settings::bridges`].
+    pub fn gate_of_bridge(self: &Arc<Self>, name: &str, bell: Arc<AtomicWaker>) -> Gate {
+        let user: Arc<str> = format!("{BRIDGE}{name}").into();
+        let presence = self.live.enter(user.clone(), user.clone(), None, bell);
+        let identity = Identity {
+            client_id: user.clone(),
+            user,
+            address: ([0, 0, 0, 0], 0).into(),
+            listener: "".into(),
+            backend: None,
+            credential: None,
+            certificate: None,
+            token: None,
+        };
+        Gate::new(self.clone(), Arc::new(identity), presence)
+    }
+
     /// A gate for a client that is gone but whose delayed will is to be published.
     pub fn gate_of(self: &Arc<Self>, identity: &Arc<Identity>) -> Gate {
         // The gate is asked once and forgotten: nothing needs to be told to it.
@@ -559,5 +583,5 @@ pub(super) fn number_of(stored: &str) -> i64 {
 }
 
 fn read(store: &dyn AccountStore, settings: &Settings) -> Result<Book, AccountError> {
-    Ok(Book::compile(&store.load()?, &settings.superusers))
+    Ok(Book::compile(&store.load()?, &settings.superusers, &settings.bridges))
 }

@@ -35,6 +35,11 @@ impl Incoming {
         new
     }
 
+    /// The identifiers that were taken on and not yet released.
+    pub fn ids(&self) -> impl Iterator<Item = u16> {
+        self.ids.keys().copied()
+    }
+
     /// Whether `id` was taken on and is not yet released.
     pub fn holds(&self, id: u16) -> bool {
         self.ids.contains_key(&id)

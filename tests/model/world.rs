@@ -62,6 +62,7 @@ impl World {
         let store = Arc::new(Store(Mutex::new(accounts)));
         let policy = Policy::open(store.clone(), Default::default()).expect("the rules are usable");
         let settings = Settings {
+            id: "here".into(),
             refused_publish_v3: RefusedPublish::Acknowledge,
             sessions: 100,
             queue: Bounds { messages: 10_000, bytes: 1 << 24 },

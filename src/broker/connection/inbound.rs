@@ -11,6 +11,7 @@ use crate::broker::{
     broker::RefusedPublish,
     counters::Dropped,
     journal::{Change, Ticket},
+    link::MARK,
     message::{Candidate, Message, forwarded, size},
     router::{Published, RetainedFull},
 };
@@ -106,6 +107,12 @@ where
                 Err(denial) => self.refuse_publish(&publish, denial),
             };
         }
+        if self.was_here_before(&publish.properties) {
+            // It is over: it counts as received, and goes nowhere.
+            let nowhere = Published { ticket: Ticket::DONE, matched: false, behind: Vec::new() };
+            self.accept_publish(&publish, nowhere, self.now);
+            return Ok(());
+        }
         let size = size(topic, publish.payload);
         if !self.broker.budget.has_room(size) {
             return self.refuse_memory(&publish);
@@ -140,6 +147,13 @@ where
             Err(RetainedFull) => return self.refuse_retained(&publish),
         }
         Ok(())
+    }
+
+    /// Whether a bridge of this gateway sent the message, and another gateway's brought it back: two that are bridged to
+    /// each other would send it round for ever.
+    fn was_here_before(&self, properties: &Properties<'_>) -> bool {
+        let own = Property::UserProperty(MARK, &self.broker.settings.id);
+        properties.iter().any(|property| *property == own)
     }
 
     /// What the protocol forbids in this PUBLISH; the topic if an alias stands for it.

@@ -77,12 +77,12 @@ impl Files {
     }
 }
 
-fn unusable(file: &NamedFile, why: impl std::fmt::Display) -> Problem {
+pub(in crate::net) fn unusable(file: &NamedFile, why: impl std::fmt::Display) -> Problem {
     file.wrong(format_args!("is not usable: {why}"), "make a new one")
 }
 
 /// The bytes of a file, and whether others than its owner and group may read it.
-fn read(file: &NamedFile) -> Result<(Vec<u8>, bool), Problem> {
+pub(in crate::net) fn read(file: &NamedFile) -> Result<(Vec<u8>, bool), Problem> {
     let mut bytes = Vec::new();
     let mut read = || {
         // Opening a pipe would wait for whoever writes to it.
@@ -144,11 +144,14 @@ fn pieces<T: PemObject>(file: &NamedFile, bytes: &[u8], kind: &str) -> Result<Ve
     }
 }
 
-fn certificates(file: &NamedFile) -> Result<Vec<CertificateDer<'static>>, Problem> {
+pub(in crate::net) fn certificates(file: &NamedFile) -> Result<Vec<CertificateDer<'static>>, Problem> {
     pieces(file, &read(file)?.0, "certificate")
 }
 
-fn private_key(file: &NamedFile, warnings: &mut Vec<String>) -> Result<PrivateKeyDer<'static>, Problem> {
+pub(in crate::net) fn private_key(
+    file: &NamedFile,
+    warnings: &mut Vec<String>,
+) -> Result<PrivateKeyDer<'static>, Problem> {
     let (bytes, open_to_all) = read(file)?;
     let mut keys: Vec<PrivateKeyDer<'static>> = pieces(file, &bytes, "private key")?;
     if open_to_all {

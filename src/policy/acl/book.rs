@@ -7,7 +7,7 @@ use glob::Pattern;
 
 use crate::policy::accounts::{Accounts, Subject};
 
-use super::{Rights, RuleSet};
+use super::{BRIDGE, BridgeRoutes, Rights, RuleSet, routes::BridgeRules};
 
 /// What the book keeps of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,22 +30,24 @@ pub struct Book {
     users: AHashMap<String, Arc<RuleSet>>,
     roles: AHashMap<String, Arc<RuleSet>>,
     everyone: Arc<RuleSet>,
+    bridges: BridgeRules,
     superusers: Vec<Pattern>,
 }
 
 impl Book {
-    /// Compiles what the store holds. `superusers` are globs of user names. An unusable allowing rule is left out,
+    /// Compiles what the store holds. `superusers` are globs of user names, `routes` those of the bridges. An unusable allowing rule is left out,
     /// an unusable denying rule denies its subject everything, since leaving it out would open something; both are
     /// said in the log.
-    pub fn compile(accounts: &Accounts, superusers: &[String]) -> Self {
+    pub fn compile(accounts: &Accounts, superusers: &[String], routes: &[BridgeRoutes]) -> Self {
         let mut users: AHashMap<String, RuleSet> = AHashMap::default();
         let mut roles: AHashMap<String, RuleSet> = AHashMap::default();
+        let mut bridges: AHashMap<String, RuleSet> = AHashMap::default();
         let mut everyone = RuleSet::default();
         for rule in &accounts.rules {
             let set = match &rule.subject {
                 Subject::User(name) => users.entry(name.clone()).or_default(),
                 Subject::Role(name) => roles.entry(name.clone()).or_default(),
-                Subject::Bridge(_) => continue,
+                Subject::Bridge(name) => bridges.entry(name.clone()).or_default(),
                 Subject::Everyone => &mut everyone,
             };
             if let Err(error) = set.add(rule) {
@@ -78,6 +80,7 @@ impl Book {
             users: shared(users),
             roles: shared(roles),
             everyone: Arc::new(everyone),
+            bridges: BridgeRules::new(routes, bridges),
             superusers: superusers.iter().filter_map(|glob| Pattern::new(glob).ok()).collect(),
         }
     }
@@ -95,6 +98,12 @@ impl Book {
 
     /// The rights of a client under this book.
     pub fn rights(&self, user: &str, client_id: &str) -> Rights {
+        if let Some(name) = user.strip_prefix(BRIDGE) {
+            let shared = self.bridges.of(name, &self.everyone);
+            let mut own = RuleSet::default();
+            shared.iter().for_each(|set| set.resolve(user, client_id, &mut own));
+            return Rights { superuser: None, shared, own };
+        }
         let account = self.account(user);
         let superuser = account.filter(|account| account.superuser).map(|_| "superuser account".into());
         let roles = account.map_or(&[][..], |account| &account.roles);
@@ -122,6 +131,7 @@ impl Book {
         known(self) == known(other)
             && self.users.get(user) == other.users.get(user)
             && self.everyone == other.everyone
+            && user.strip_prefix(BRIDGE).is_none_or(|name| self.bridges.same_for(&other.bridges, name))
             && roles(self) == roles(other)
     }
 }

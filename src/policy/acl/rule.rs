@@ -57,6 +57,12 @@ impl RuleSet {
         Ok(())
     }
 
+    /// What of it denies.
+    pub(super) fn only_denying(&self) -> RuleSet {
+        let patterns = self.patterns.iter().filter(|pattern| pattern.deny).cloned().collect();
+        RuleSet { deny: self.deny.clone(), allow: Vec::new(), patterns, closed: self.closed }
+    }
+
     /// Adds to `own` what the patterns of this set mean for one client.
     pub fn resolve(&self, user: &str, client_id: &str, own: &mut RuleSet) {
         for pattern in &self.patterns {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{Access, Book, Rights, SubscribeRule, reserved};
+use super::{Access, BRIDGE, Book, Rights, SubscribeRule, reserved};
 use crate::{
     mqtt::TopicFilter,
     policy::{
@@ -93,6 +93,12 @@ pub struct Sources {
 impl Sources {
     /// The sources of a client: `backends` in order, with the name by which each knows it. `anonymous`: it brought no name.
     pub fn new(book: &Book, backends: Vec<(&Backend, &str)>, identity: &Identity, anonymous: bool) -> Self {
+        if identity.user.starts_with(BRIDGE) {
+            // Nobody but the configuration and the rules has a say in it.
+            let rights = book.rights(&identity.user, &identity.client_id);
+            let routes = Source { backend: "routes".into(), speaks: Speaks::Rules(rights) };
+            return Sources { superuser: None, list: vec![routes] };
+        }
         let mut superuser = book.superuser_by_name(&identity.user);
         let mut list = Vec::with_capacity(backends.len());
         for (backend, user) in backends {

@@ -172,8 +172,10 @@ impl View {
     }
 
     /// Why the client may not publish to `topic`. The commands under `LATCH/` are not closed: they pair a phone.
+    /// Nor is what bridges say of themselves under `$SYS/`, which else would be out of date.
     pub fn publish(&self, topic: &str) -> Option<Denial> {
-        if self.publish.is_none() && self.topics_in.is_none() || is_latch(topic) {
+        if self.publish.is_none() && self.topics_in.is_none() || is_latch(topic) || topic.starts_with("$SYS/")
+        {
             return None;
         }
         self.publish_strictly(topic)

@@ -9,6 +9,8 @@ use crate::broker::{Message, Owed, Subscription, Will};
 use crate::mqtt::{QoS, TopicFilter};
 use crate::policy::Identity;
 
+use super::spool;
+
 /// Number of a session in the file. A session that begins anew has a new one.
 pub(super) type SessionId = i64;
 
@@ -78,6 +80,8 @@ pub(super) struct Dirty {
     pub deliveries: BTreeMap<(SessionId, u64), Edit<DeliveryRow>>,
     /// Whether the identifier is in use.
     pub received: BTreeMap<(SessionId, u16), bool>,
+    /// Of bridges.
+    pub spools: spool::Dirty,
 }
 
 impl Dirty {
@@ -94,6 +98,7 @@ impl Dirty {
             + self.subscriptions.len()
             + self.deliveries.len()
             + self.received.len()
+            + self.spools.len()
     }
 
     pub fn message(&mut self, id: u64, edit: Edit<Arc<Message>>) {
@@ -133,6 +138,7 @@ impl Dirty {
             self.delivery(key, edit);
         }
         self.received.extend(later.received);
+        self.spools.extend(later.spools);
     }
 }
 

@@ -7,9 +7,11 @@ use std::{
 
 use ahash::AHashMap;
 
+use crate::bridge::Entry;
 use crate::broker::{Change, Message};
 
 use super::dirty::{DeliveryRow, Dirty, Edit, SessionId, SessionRow};
+use super::spool::Spools;
 
 /// Keys and references of everything that is kept.
 #[derive(Debug, Default)]
@@ -20,6 +22,7 @@ pub(super) struct Image {
     retained: AHashMap<Arc<str>, u64>,
     last_session: SessionId,
     last_message: u64,
+    pub spools: Spools,
     /// What the file does not have yet.
     pub dirty: Dirty,
     /// How many changes were recorded.
@@ -109,6 +112,12 @@ impl Image {
             }
             Change::Retained { topic, message } => self.retain(topic, message),
         }
+        self.recorded += 1;
+    }
+
+    /// Takes a change of a bridge's spool in.
+    pub fn note(&mut self, bridge: &Arc<str>, entry: Entry<'_>) {
+        self.spools.note(bridge, entry, &mut self.dirty.spools);
         self.recorded += 1;
     }
 

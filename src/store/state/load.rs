@@ -11,6 +11,7 @@ use crate::policy::Identity;
 
 use super::dirty::{Edit, SessionId, SessionRow};
 use super::image::Image;
+use super::spool::{self, KeptSpools};
 use super::wall::{instant, since};
 
 /// The largest number a row may have: as many again are left to give.
@@ -21,7 +22,7 @@ const DEEPEST: usize = 1000;
 const LARGEST_IDENTIFIER: u32 = 268_435_455;
 
 /// What was kept, what is known of it, and how many rows were left out.
-pub(super) fn load(transaction: &Transaction) -> rusqlite::Result<(Saved, Image, usize)> {
+pub(super) fn load(transaction: &Transaction) -> rusqlite::Result<(Saved, Image, KeptSpools, usize)> {
     let mut loading = Loading::default();
     // Numbers that a row left out has, or refers to, are never given again: what they belonged to is not what is to come.
     let numbers = "SELECT id AS n FROM message UNION ALL SELECT message FROM retained UNION ALL SELECT message FROM delivery";
@@ -35,12 +36,14 @@ pub(super) fn load(transaction: &Transaction) -> rusqlite::Result<(Saved, Image,
     loading.subscriptions(transaction)?;
     loading.deliveries(transaction)?;
     loading.received(transaction)?;
+    let (spools, kept) = spool::load(transaction, &mut loading.left_out)?;
+    loading.image.spools = spools;
     let Loading { saved, mut image, at, left_out, .. } = loading;
     // What nothing needs is taken out with the next write.
     for id in at.into_keys().filter(|id| !image.needs(*id)).collect::<Vec<_>>() {
         image.dirty.message(id, Edit::Delete);
     }
-    Ok((saved, image, left_out))
+    Ok((saved, image, kept, left_out))
 }
 
 /// The highest number among those `numbers` selects that a row may have; 0 if there is none.

@@ -1,4 +1,4 @@
-//! Sessions and retained messages in `state.db`.
+//! Sessions, retained messages and the spools of bridges in `state.db`.
 //!
 //! [`StateDb`] is the broker's journal. A change is noted in memory at once; one thread writes what has gathered
 //! whenever somebody waits for it, in one transaction. So a single publisher waits for one write and no timer,
@@ -10,6 +10,7 @@ mod fail;
 mod image;
 mod load;
 mod schema;
+mod spool;
 mod wall;
 mod write;
 mod writer;
@@ -32,12 +33,14 @@ use crate::broker::{Change, Journal, JournalError, Saved, Ticket, Together, Writ
 use super::StoreError;
 use super::database::Database;
 
+use self::spool::SpoolReader;
 use self::writer::{Shared, Writer};
 
 /// The open state database, and the thread that writes it.
 pub struct StateDb {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    spools: SpoolReader,
 }
 
 impl StateDb {
@@ -76,7 +79,7 @@ impl StateDb {
             database.write(|transaction| wall::shift(transaction, step).map_err(|e| database.failed(e)))?;
         }
         let loaded = database.read(|transaction| load::load(transaction).map_err(|e| database.failed(e)));
-        let (saved, image, left_out) = loaded?;
+        let (saved, image, spools, left_out) = loaded?;
         if left_out > 0 {
             tracing::warn!(rows = left_out, file = %path.display(), "rows that make no sense were left out");
         }
@@ -84,7 +87,8 @@ impl StateDb {
         let writer = Writer::new(database, shared.clone())?;
         let thread = std::thread::Builder::new().name("state".into()).spawn(move || writer.run());
         let thread = thread.map_err(|error| StoreError::file("start the writer of", path, error))?;
-        Ok((StateDb { shared, thread: Mutex::new(Some(thread)) }, saved))
+        let spools = SpoolReader::new(path, spools);
+        Ok((StateDb { shared, thread: Mutex::new(Some(thread)), spools }, saved))
     }
 
     /// Waits until the thread that writes has gone once around; whether it did. It may have failed to write (a full disk is told

@@ -4,6 +4,7 @@
 //! is the one that goes with `seq`, and `stored` says that it came from the retained messages. `options` is laid out as in
 //! SUBSCRIBE (MQTT 5 section 3.8.3.1); `owed` says what of the retained messages a subscription has still to be sent: 0
 //! nothing, 1 all but those of QoS 2, 2 everything. `sent` is the highest `seq` that was sent when the client last left.
+//! `spool.id` is the number of the bridge times 2^44 and the number in its spool.
 
 pub(super) const MIGRATIONS: &[&str] = &[
     "
@@ -77,5 +78,46 @@ ALTER TABLE message ADD COLUMN backend TEXT;
 ALTER TABLE session ADD COLUMN backend TEXT;
 UPDATE message SET backend = 'sqlite' WHERE credential IS NOT NULL;
 UPDATE session SET backend = 'sqlite' WHERE credential IS NOT NULL;
+",
+    "
+CREATE TABLE bridge (
+    id   INTEGER PRIMARY KEY,
+    name TEXT    NOT NULL UNIQUE
+);
+CREATE TABLE spool (
+    id         INTEGER PRIMARY KEY,
+    route      TEXT    NOT NULL,
+    qos        INTEGER NOT NULL,
+    at         INTEGER NOT NULL,
+    expires    INTEGER,
+    retain     INTEGER NOT NULL,
+    topic      TEXT    NOT NULL,
+    properties BLOB    NOT NULL,
+    payload    BLOB    NOT NULL
+);
+CREATE TABLE spool_sent (
+    id        INTEGER PRIMARY KEY,
+    packet_id INTEGER NOT NULL,
+    released  INTEGER NOT NULL
+);
+CREATE TABLE ledger (
+    bridge        INTEGER NOT NULL,
+    route         TEXT    NOT NULL,
+    accepted      INTEGER NOT NULL,
+    delivered     INTEGER NOT NULL,
+    expired       INTEGER NOT NULL,
+    full          INTEGER NOT NULL,
+    not_permitted INTEGER NOT NULL,
+    too_large     INTEGER NOT NULL,
+    refused       INTEGER NOT NULL,
+    no_route      INTEGER NOT NULL,
+    unreadable    INTEGER NOT NULL,
+    PRIMARY KEY (bridge, route)
+) WITHOUT ROWID;
+CREATE TABLE bridge_received (
+    bridge    INTEGER NOT NULL,
+    packet_id INTEGER NOT NULL,
+    PRIMARY KEY (bridge, packet_id)
+) WITHOUT ROWID;
 ",
 ];

@@ -77,6 +77,8 @@ pub(super) fn shift(transaction: &Transaction, step: i64) -> rusqlite::Result<()
     for sql in [
         "UPDATE session SET gone = gone + ?1 WHERE typeof(gone) = 'integer'",
         "UPDATE message SET expires = expires + ?1 WHERE typeof(expires) = 'integer'",
+        "UPDATE spool SET at = at + ?1 WHERE typeof(at) = 'integer'",
+        "UPDATE spool SET expires = expires + ?1 WHERE typeof(expires) = 'integer'",
     ] {
         transaction.execute(sql, [step])?;
     }

@@ -6,6 +6,7 @@ use crate::broker::{Message, Owed, Subscription};
 use crate::mqtt::SubscriptionOptions;
 
 use super::dirty::{DeliveryRow, Dirty, Edit, SessionId, SessionRow, SubscriptionRow};
+use super::spool;
 use super::wall::moment;
 
 /// Writes everything, or nothing: the caller commits.
@@ -51,7 +52,7 @@ pub(super) fn write(transaction: &Transaction, dirty: &Dirty) -> rusqlite::Resul
         };
         transaction.prepare_cached(sql)?.execute(params![session, packet_id])?;
     }
-    Ok(())
+    spool::write(transaction, &dirty.spools)
 }
 
 fn write_message(transaction: &Transaction, id: u64, message: &Message) -> rusqlite::Result<()> {

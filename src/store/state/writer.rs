@@ -12,6 +12,7 @@ use std::{
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::{oneshot, watch};
 
+use crate::bridge::Entry;
 use crate::broker::{Change, Written};
 use crate::store::StoreError;
 use crate::store::database::{BUSY_TIMEOUT, Database};
@@ -109,8 +110,17 @@ impl Shared {
     }
 
     pub fn record(&self, change: Change<'_>) {
+        self.take_in(|image| image.record(change));
+    }
+
+    /// Notes a change of a bridge's spool.
+    pub fn note(&self, bridge: &Arc<str>, entry: Entry<'_>) {
+        self.take_in(|image| image.note(bridge, entry));
+    }
+
+    fn take_in(&self, change: impl FnOnce(&mut Image)) {
         let mut gathered = self.gathered.lock();
-        gathered.image.record(change);
+        change(&mut gathered.image);
         if gathered.since.is_none() && !gathered.image.dirty.is_empty() {
             gathered.since = Some(Instant::now());
             // It begins to watch the clock.

@@ -1,0 +1,53 @@
+//! The wait between two attempts to connect.
+
+use std::time::Duration;
+
+/// Doubles from `least` to `most`; the real wait is between half of it and all of it, by chance, so that a thousand gateways
+/// do not come back at once.
+#[derive(Debug)]
+pub struct Backoff {
+    least: Duration,
+    most: Duration,
+    next: Duration,
+}
+
+impl Backoff {
+    pub fn new(least: Duration, most: Duration) -> Self {
+        Backoff { least, most: most.max(least), next: least }
+    }
+
+    /// Begins anew: the remote broker was there.
+    pub fn reset(&mut self) {
+        self.next = self.least;
+    }
+
+    /// The wait before the next attempt.
+    pub fn wait(&mut self) -> Duration {
+        let whole = self.next;
+        self.next = (whole * 2).min(self.most);
+        let mut random = [0; 4];
+        // Without chance it waits all of it.
+        let share = match getrandom::fill(&mut random) {
+            Ok(()) => f64::from(u32::from_ne_bytes(random)) / f64::from(u32::MAX),
+            Err(_) => 1.0,
+        };
+        whole.mul_f64(0.5 + share / 2.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_doubles_up_to_its_bound_and_begins_anew_when_reset() {
+        let second = Duration::from_secs(1);
+        let mut backoff = Backoff::new(second, 5 * second);
+        for whole in [1, 2, 4, 5, 5] {
+            let wait = backoff.wait();
+            assert!(wait >= whole * second / 2 && wait <= whole * second, "{wait:?} of {whole} s");
+        }
+        backoff.reset();
+        assert!(backoff.wait() <= second);
+    }
+}

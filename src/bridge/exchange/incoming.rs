@@ -1,0 +1,117 @@
+//! Messages from the remote broker.
+
+use std::time::Instant;
+
+use crate::broker::{Arriving, MARK, Taken, Ticket};
+use crate::mqtt::{Ack, Packet, Property, Publish, QoS, ReasonCode, Version};
+
+use super::super::route::inward;
+use super::{Exchange, Fault};
+
+impl Exchange {
+    pub(super) fn on_publish(&mut self, publish: &Publish<'_>, now: Instant) -> Result<(), Fault> {
+        if publish.topic.is_empty() || publish.properties.topic_alias().is_some() {
+            return Err(Fault::Protocol("a topic alias where none was allowed"));
+        }
+        if self.version() == Version::V5
+            && publish.qos != QoS::AtMostOnce
+            && self.owed.len() + self.incoming.open() >= 2 * usize::from(self.settings.inflight)
+        {
+            return Err(Fault::Protocol("more messages at a time than the receive maximum"));
+        }
+        if let Some(id) = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce)
+            && self.incoming.holds(id)
+        {
+            // Published already; only the answer was lost [MQTT-4.3.3-10].
+            let ticket = self.link.journal().commit();
+            self.acknowledge(publish, ReasonCode::Success, ticket);
+            return Ok(());
+        }
+        // That it came and who gets it are one thing: a restart in between would have it published twice.
+        let journal = self.link.journal().clone();
+        let _together = (publish.qos == QoS::ExactlyOnce).then(|| journal.together());
+        let (reason, mut ticket) = self.take(publish, now)?;
+        if let Some(id) = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce)
+            && !reason.is_failure()
+        {
+            self.incoming.receive(id);
+            self.spool.received(id, true);
+            ticket = journal.commit();
+        }
+        self.acknowledge(publish, reason, ticket);
+        Ok(())
+    }
+
+    /// Publishes a message here, unless it should not be; what to answer, and when.
+    fn take(&mut self, publish: &Publish<'_>, now: Instant) -> Result<(ReasonCode, Ticket), Fault> {
+        const DONE: (ReasonCode, Ticket) = (ReasonCode::Success, Ticket::DONE);
+        if self.is_canary(publish.topic, publish.payload, now) {
+            return Ok(DONE);
+        }
+        let own = Property::UserProperty(MARK, &self.settings.gateway);
+        let marked = publish.properties.iter().any(|property| *property == own);
+        if marked
+            || (self.version() != Version::V5 && self.echoes.is_echo(publish.topic, publish.payload, now))
+        {
+            self.arrived.echoes += 1;
+            return Ok(DONE);
+        }
+        let settings = self.settings.clone();
+        let Some((route, topic)) = inward(&settings.routes, publish.topic) else {
+            self.arrived.refused += 1;
+            return Ok(DONE);
+        };
+        let arriving = Arriving {
+            topic: &topic,
+            payload: publish.payload,
+            properties: &publish.properties,
+            qos: publish.qos,
+            retain: publish.retain && route.retain,
+        };
+        match self.link.publish(arriving, now) {
+            Taken::Routed(ticket) => {
+                self.arrived.published += 1;
+                Ok((ReasonCode::Success, ticket))
+            }
+            Taken::Denied(denial) => {
+                self.arrived.refused += 1;
+                Ok((denial.code, Ticket::DONE))
+            }
+            Taken::Unusable(_) => {
+                self.arrived.refused += 1;
+                Ok((ReasonCode::TopicNameInvalid, Ticket::DONE))
+            }
+            Taken::NotNow(_) if publish.qos == QoS::AtMostOnce => {
+                self.arrived.refused += 1;
+                Ok(DONE)
+            }
+            Taken::NotNow(why) => Err(Fault::NoRoom(why)),
+        }
+    }
+
+    fn acknowledge(&mut self, publish: &Publish<'_>, reason: ReasonCode, ticket: Ticket) {
+        let Some(id) = publish.packet_id else { return };
+        let ack = Ack::new(id, reason);
+        match publish.qos {
+            QoS::ExactlyOnce => {
+                if reason.is_failure() && self.version() != Version::V5 {
+                    // A 3.1.1 broker takes every PUBREC for a yes and goes on with PUBREL.
+                    self.incoming.receive(id);
+                }
+                self.answer(&Packet::PubRec(ack), ticket);
+            }
+            _ => self.answer(&Packet::PubAck(ack), ticket),
+        }
+    }
+
+    pub(super) fn on_pubrel(&mut self, ack: &Ack<'_>) {
+        let known = self.incoming.release(ack.packet_id);
+        let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        let mut ticket = Ticket::DONE;
+        if known {
+            self.spool.received(ack.packet_id, false);
+            ticket = self.link.journal().commit();
+        }
+        self.answer(&Packet::PubComp(Ack::new(ack.packet_id, reason)), ticket);
+    }
+}

@@ -1,0 +1,326 @@
+//! The session with the remote broker. No sockets and no timers: packets are handed in, bytes are taken out.
+//!
+//! It outlives connections: what was sent and not acknowledged is sent again, and a QoS 2 message from there is known
+//! until its PUBREL.
+
+mod connect;
+mod incoming;
+mod outgoing;
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use ahash::AHashMap;
+
+use crate::broker::{Link, Message, Ticket};
+use crate::mqtt::{Packet, QoS, TopicFilter, Version, codec};
+use crate::session::{Incoming, Outgoing};
+
+use super::{
+    Settings,
+    echo::Echoes,
+    spool::{Item, Spool},
+};
+
+/// Bytes that wait to be written, from which on nothing more is encoded.
+pub(super) const HIGH: usize = 64 * 1024;
+/// Acknowledgements that wait for commits, from which on nothing is read.
+const OWED: usize = 1024;
+/// Bytes of unacknowledged messages, from which on no more are sent.
+const WEIGHT: usize = 1 << 20;
+
+/// Why a connection ends.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The remote broker does not let the bridge in, or no longer.
+    #[error("the remote broker refuses the bridge: {0}")]
+    Refused(String),
+    /// It does not keep to the protocol.
+    #[error("the remote broker broke the protocol: {0}")]
+    Protocol(&'static str),
+    /// It has not answered in time.
+    #[error("the remote broker does not answer: {0}")]
+    Silent(&'static str),
+    /// It takes nothing more at present.
+    #[error("the remote broker takes no more at present")]
+    Busy,
+    /// The gateway takes nothing more at present.
+    #[error("{0}: the remote broker is asked to send it again later")]
+    NoRoom(&'static str),
+}
+
+/// A message in the window.
+#[derive(Clone, Debug)]
+struct Held {
+    seq: u64,
+    message: Arc<Message>,
+}
+
+/// An answer that waits for its commit.
+struct Owed {
+    ticket: Ticket,
+    packet: Vec<u8>,
+}
+
+/// What the remote broker takes, as CONNACK says.
+#[derive(Clone, Copy, Debug)]
+struct Takes {
+    packet: usize,
+    qos: QoS,
+    retain: bool,
+}
+
+/// When the remote broker was heard of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pulse {
+    /// It answered something: CONNACK, PINGRESP or an acknowledgement.
+    pub answered: Instant,
+    /// The ping that has no answer yet.
+    pinged: Option<Instant>,
+    /// It acknowledged a message, or had none to acknowledge.
+    progressed: Instant,
+    /// The bridge sent something.
+    sent: Instant,
+    /// Time from a ping to its answer.
+    pub round_trip: Option<Duration>,
+    /// The canary's number, when it was let fly, and whether it is back.
+    canary: (u64, Option<Instant>),
+    /// When the next one is let fly.
+    canary_due: Instant,
+    /// Whether one came back on this connection.
+    canary_back: bool,
+    keep_alive: Duration,
+}
+
+pub(super) struct Exchange {
+    settings: Arc<Settings>,
+    pub spool: Arc<Spool>,
+    pub link: Link,
+    window: Outgoing<Held>,
+    incoming: Incoming,
+    /// Numbers in the spool of what waits for PUBCOMP, by packet identifier.
+    released: AHashMap<u16, u64>,
+    /// What was in the window when the gateway ended, until it is read back.
+    before: Vec<super::spool::SentBefore>,
+    /// Messages that got packet identifiers, until these are durable.
+    numbered: VecDeque<(Item, u16)>,
+    numbering: Option<Ticket>,
+    owed: VecDeque<Owed>,
+    echoes: Echoes,
+    /// To be written.
+    pub out: Vec<u8>,
+    takes: Takes,
+    /// The lock holds what would be sent next, until something changes.
+    held: bool,
+    /// CONNACK came.
+    pub open: bool,
+    pub pulse: Pulse,
+    /// The identifier of our SUBSCRIBE.
+    subscribing: Option<u16>,
+    /// Filters that the remote broker did not grant.
+    pub refused: Vec<String>,
+    /// Messages that came in since the start: published here, refused by the gate, echoes.
+    pub arrived: Arrived,
+}
+
+/// What came from the remote broker since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrived {
+    /// Published here.
+    pub published: u64,
+    /// Not permitted, or without a route.
+    pub refused: u64,
+    /// The bridge's own, come back.
+    pub echoes: u64,
+}
+
+impl Exchange {
+    pub fn new(
+        settings: Arc<Settings>,
+        spool: Arc<Spool>,
+        link: Link,
+        before: Vec<super::spool::SentBefore>,
+        received: Vec<u16>,
+    ) -> Self {
+        let now = Instant::now();
+        let mut incoming = Incoming::default();
+        incoming.restore(received);
+        Exchange {
+            pulse: Pulse {
+                answered: now,
+                pinged: None,
+                progressed: now,
+                sent: now,
+                round_trip: None,
+                canary: (0, None),
+                canary_due: now,
+                canary_back: false,
+                keep_alive: Duration::from_secs(settings.keep_alive.into()),
+            },
+            settings,
+            spool,
+            link,
+            window: Outgoing::default(),
+            incoming,
+            released: AHashMap::default(),
+            before,
+            numbered: VecDeque::new(),
+            numbering: None,
+            owed: VecDeque::new(),
+            echoes: Echoes::default(),
+            out: Vec::new(),
+            takes: Takes { packet: usize::MAX, qos: QoS::ExactlyOnce, retain: true },
+            held: false,
+            open: false,
+            subscribing: None,
+            refused: Vec::new(),
+            arrived: Arrived::default(),
+        }
+    }
+
+    fn version(&self) -> Version {
+        self.settings.version
+    }
+
+    /// Handles every complete packet at the beginning of `bytes`; how many bytes it took.
+    ///
+    /// # Errors
+    /// Why the connection must end.
+    pub fn read(&mut self, bytes: &[u8], now: Instant) -> Result<usize, Fault> {
+        let mut taken = 0;
+        while self.reads() {
+            let decoded = codec::decode(&bytes[taken..], Some(self.version()), self.settings.packet_size);
+            let Some((packet, size)) = decoded.map_err(|error| Fault::Protocol(in_words(&error)))? else {
+                break;
+            };
+            taken += size;
+            self.handle(packet, now)?;
+        }
+        Ok(taken)
+    }
+
+    /// Whether more may be read now.
+    pub fn reads(&self) -> bool {
+        self.owed.len() < OWED && self.out.len() < 2 * HIGH && !self.link.is_pressed()
+    }
+
+    fn handle(&mut self, packet: Packet<'_>, now: Instant) -> Result<(), Fault> {
+        if !self.open {
+            return match packet {
+                Packet::ConnAck(connack) => self.on_connack(&connack, now),
+                _ => Err(Fault::Protocol("its first packet is not CONNACK")),
+            };
+        }
+        match packet {
+            Packet::Publish(publish) => self.on_publish(&publish, now),
+            Packet::PubAck(ack) => self.on_puback(&ack, now),
+            Packet::PubRec(ack) => self.on_pubrec(&ack, now),
+            Packet::PubRel(ack) => {
+                self.on_pubrel(&ack);
+                Ok(())
+            }
+            Packet::PubComp(ack) => {
+                self.on_pubcomp(&ack, now);
+                Ok(())
+            }
+            Packet::SubAck(suback) => {
+                self.on_suback(&suback, now);
+                Ok(())
+            }
+            Packet::PingResp => {
+                self.pulse.answer(now);
+                if let Some(at) = self.pulse.pinged.take() {
+                    self.pulse.round_trip = Some(now.saturating_duration_since(at));
+                }
+                Ok(())
+            }
+            Packet::Disconnect(disconnect) if self.version() == Version::V5 => {
+                Err(Fault::Refused(format!("DISCONNECT, {}", disconnect.reason.text())))
+            }
+            Packet::UnsubAck(_) => Ok(()),
+            _ => Err(Fault::Protocol("it sent a packet that only a client sends")),
+        }
+    }
+
+    /// Sends answers whose tickets are done, and messages whose identifiers are durable.
+    ///
+    /// # Errors
+    /// If something could not be stored.
+    pub fn poll_tickets(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        const NOT_STORED: Fault = Fault::NoRoom("the state cannot be written");
+        let mut progress = false;
+        while let Some(owed) = self.owed.front_mut() {
+            match owed.ticket.poll(cx) {
+                Poll::Ready(Ok(())) => {
+                    self.out.extend(self.owed.pop_front().map(|owed| owed.packet).unwrap_or_default())
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(NOT_STORED)),
+                Poll::Pending => break,
+            }
+            progress = true;
+        }
+        if let Some(ticket) = &mut self.numbering {
+            match ticket.poll(cx) {
+                Poll::Ready(Ok(())) => self.numbering = None,
+                Poll::Ready(Err(_)) => {
+                    self.numbering = Some(self.link.journal().commit());
+                    return Poll::Ready(Err(NOT_STORED));
+                }
+                Poll::Pending => {}
+            }
+            progress |= self.numbering.is_none();
+        }
+        if progress { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Takes changes of rights and of the lock in, and answers who asks why; whether there was a change.
+    pub fn review(&mut self) -> bool {
+        let changed = self.link.review();
+        self.held &= !changed;
+        changed
+    }
+
+    fn write(&mut self, packet: &Packet<'_>) {
+        codec::encode(packet, self.version(), &mut self.out);
+    }
+
+    /// Writes an answer once `ticket` is done and everything owed before is written.
+    fn answer(&mut self, packet: &Packet<'_>, ticket: Ticket) {
+        if ticket.is_done() && self.owed.is_empty() {
+            self.write(packet);
+            return;
+        }
+        let mut bytes = Vec::new();
+        codec::encode(packet, self.version(), &mut bytes);
+        self.owed.push_back(Owed { ticket, packet: bytes });
+    }
+
+    /// Whether a topic on the remote broker is one that the bridge subscribes to.
+    fn is_subscribed(&self, topic: &str) -> bool {
+        self.settings.routes.iter().any(|route| route.comes_in() && route.remote.matches(topic))
+    }
+
+    /// The filters to subscribe to on the remote broker.
+    fn filters(&self) -> impl Iterator<Item = (&TopicFilter, QoS)> {
+        self.settings.routes.iter().filter(|route| route.comes_in()).map(|route| (&route.remote, route.qos))
+    }
+}
+
+impl Pulse {
+    fn answer(&mut self, now: Instant) {
+        self.answered = now;
+    }
+}
+
+fn in_words(error: &crate::mqtt::DecodeError) -> &'static str {
+    use crate::mqtt::DecodeError::*;
+    match error {
+        Malformed(what) | Protocol(what) | TopicName(what) => what,
+        TooLarge(_) => "a packet is larger than limits.packet_size",
+        UnsupportedVersion => "a CONNECT",
+    }
+}

@@ -1,0 +1,390 @@
+//! Messages to the remote broker.
+
+use std::time::Instant;
+
+use crate::broker::{Departing, Departure, KeptByBridge, MARK, Message, NotNow, Outlet};
+use crate::mqtt::{Ack, Packet, Properties, Property, QoS, ReasonCode, Version, codec};
+use crate::session::{PubRec, Resend};
+
+use super::super::keeper::KeptMessage;
+use super::super::ledger::{Fate, Reason};
+use super::super::route::{Route, outward};
+use super::super::spool::{Item, Next};
+use super::{Exchange, Fault, HIGH, Held};
+
+/// A message as it goes out.
+struct Head {
+    topic: String,
+    qos: QoS,
+    retain: bool,
+    /// Encoded properties of this delivery.
+    properties: Vec<u8>,
+}
+
+/// Why a message was not sent.
+enum Kept {
+    /// The lock holds it.
+    Held,
+    /// It never will be.
+    Left(Fate),
+}
+
+impl Kept {
+    fn of(no: NotNow) -> Self {
+        match no {
+            NotNow::Locked => Kept::Held,
+            NotNow::Never => Kept::Left(Fate::Dropped(Reason::NotPermitted)),
+        }
+    }
+}
+
+impl Exchange {
+    /// Encodes what may be sent now; where to read on, if something must be read back first.
+    pub fn pump(&mut self, now: Instant) -> Option<u64> {
+        if !self.open {
+            return None;
+        }
+        if self.held {
+            return None;
+        }
+        if let Some(sent) = self.before.first() {
+            return Some(sent.seq);
+        }
+        while self.out.len() < HIGH && self.numbering.is_none() && !self.held {
+            if self.window.must_resend() {
+                match self.window.resend() {
+                    Some(Resend::Release(id)) => {
+                        self.write(&Packet::PubRel(Ack::new(id, ReasonCode::Success)))
+                    }
+                    Some(Resend::Publish(id, qos, held)) => self.resend(id, qos, held, now),
+                    None => return None,
+                }
+                continue;
+            }
+            if let Some((item, id)) = self.numbered.pop_front() {
+                self.send(item, Some(id), now);
+                continue;
+            }
+            if !self.window.has_room() {
+                return None;
+            }
+            match self.spool.next(now) {
+                Next::Nothing => return None,
+                Next::Load(from) => return Some(from),
+                Next::Item(item) if item.qos.min(self.takes.qos) == QoS::ExactlyOnce => {
+                    self.number(item, now)
+                }
+                Next::Item(item) => self.send(item, None, now),
+            }
+        }
+        None
+    }
+
+    /// Promises packet identifiers to a QoS 2 message and those after it, as far as the window has room: one commit.
+    fn number(&mut self, first: Item, now: Instant) {
+        let mut room = self.window.room();
+        let mut next = Some(first);
+        while let Some(item) = next.take() {
+            let mut id = self.window.identify(item.seq);
+            // The window does not know yet what was promised just now.
+            while self.window.uses(id) || self.numbered.iter().any(|(_, promised)| *promised == id) {
+                id = id.checked_add(1).unwrap_or(1);
+            }
+            if item.seq != 0 && item.qos == QoS::ExactlyOnce {
+                self.spool.number(item.seq, id, false);
+            }
+            self.numbered.push_back((item, id));
+            room = room.saturating_sub(1);
+            if room == 0 {
+                break;
+            }
+            if let Next::Item(item) = self.spool.next(now) {
+                next = Some(item);
+            }
+        }
+        self.numbering = Some(self.link.journal().commit());
+    }
+
+    /// Sends a message, if the gate permits it and the remote broker takes it.
+    fn send(&mut self, item: Item, id: Option<u16>, now: Instant) {
+        match self.try_send(&item, id, now) {
+            Ok(()) => {}
+            Err(Kept::Left(fate)) => self.spool.settle(item.seq, fate),
+            Err(Kept::Held) => {
+                self.held = true;
+                self.spool.put_back(item.seq);
+            }
+        }
+    }
+
+    fn try_send(&mut self, item: &Item, id: Option<u16>, now: Instant) -> Result<(), Kept> {
+        let head = self.head(item, now).map_err(Kept::Left)?;
+        let departure = Departure { message: item.message.clone(), stored: false };
+        let version = self.settings.version;
+        let permit = self.link.depart(departure).map_err(Kept::of)?;
+        // The identifier is given only once it is sure to be used; any takes as many bytes.
+        let stand_in = (head.qos != QoS::AtMostOnce).then_some(1);
+        if publish_head(&head, &item.message, stand_in, false, version).size() > self.takes.packet {
+            return Err(Kept::Left(Fate::Dropped(Reason::TooLarge)));
+        }
+        let weight = item.message.size();
+        let held = Held { seq: item.seq, message: item.message.clone() };
+        let id = match head.qos {
+            QoS::AtMostOnce => None,
+            qos => {
+                let id = id.unwrap_or_else(|| self.window.identify(item.seq));
+                self.window.send(qos, held, weight, id);
+                Some(id)
+            }
+        };
+        encode(&head, permit, id, false, version, &mut self.out);
+        if version != Version::V5 && self.is_subscribed(&head.topic) {
+            self.echoes.expect(&head.topic, &item.message.payload, now);
+        }
+        // To a broker that takes QoS 0 alone nothing better can be promised.
+        if id.is_none() && item.seq != 0 {
+            self.spool.settle(item.seq, Fate::Delivered);
+        }
+        self.pulse.sent = now;
+        Ok(())
+    }
+
+    fn resend(&mut self, id: u16, qos: QoS, held: Held, now: Instant) {
+        let item = Item { seq: held.seq, qos, message: held.message };
+        let departure = Departure { message: item.message.clone(), stored: false };
+        let version = self.settings.version;
+        let refused = match self.head(&item, now) {
+            Err(fate) => Some(fate),
+            Ok(head) => match self.link.depart(departure).map_err(Kept::of) {
+                // It went out before the lock was closed: that cannot be undone, but it is not repeated.
+                Err(Kept::Held) => None,
+                Err(Kept::Left(fate)) => Some(fate),
+                Ok(_)
+                    if publish_head(&head, &item.message, Some(id), true, version).size()
+                        > self.takes.packet =>
+                {
+                    Some(Fate::Dropped(Reason::TooLarge))
+                }
+                Ok(permit) => {
+                    encode(&head, permit, Some(id), true, version, &mut self.out);
+                    None
+                }
+            },
+        };
+        if let Some(fate) = refused {
+            self.window.forget(id);
+            self.spool.settle(item.seq, fate);
+        }
+    }
+
+    /// How a message goes out.
+    fn head(&self, item: &Item, now: Instant) -> Result<Head, Fate> {
+        if item.message.expired(now) {
+            return Err(Fate::Expired);
+        }
+        let (route, topic): (&Route, String) =
+            outward(&self.settings.routes, &item.message.topic).ok_or(Fate::Dropped(Reason::NoRoute))?;
+        let mut properties = Vec::new();
+        if self.version() == Version::V5 {
+            let mut list = Properties::default();
+            if let Some(left) = item.message.seconds_left(now) {
+                list.push(Property::MessageExpiryInterval(left));
+            }
+            list.push(Property::UserProperty(MARK, &self.settings.gateway));
+            codec::encode_properties(&list, &mut properties);
+        }
+        Ok(Head {
+            topic,
+            qos: item.qos.min(self.takes.qos),
+            retain: item.message.retain && route.retain && self.takes.retain,
+            properties,
+        })
+    }
+
+    pub(super) fn on_puback(&mut self, ack: &Ack<'_>, now: Instant) -> Result<(), Fault> {
+        // One that nobody waits for means nothing.
+        let Ok(held) = self.window.puback(ack.packet_id) else { return Ok(()) };
+        self.progress(now);
+        self.conclude(held.seq, ack.reason)
+    }
+
+    pub(super) fn on_pubrec(&mut self, ack: &Ack<'_>, now: Instant) -> Result<(), Fault> {
+        let id = ack.packet_id;
+        match self.window.pubrec(id, ack.reason.is_failure()) {
+            Ok(PubRec::Refused(held)) => {
+                self.progress(now);
+                return self.conclude(held.seq, ack.reason);
+            }
+            Ok(PubRec::Release(held)) => {
+                self.progress(now);
+                self.released.insert(id, held.seq);
+                self.spool.number(held.seq, id, true);
+                // Once PUBREL is sent the remote broker may forget the identifier: we must not.
+                let ticket = self.link.journal().commit();
+                self.answer(&Packet::PubRel(Ack::new(id, ReasonCode::Success)), ticket);
+            }
+            Ok(PubRec::ReleaseAgain) => {
+                let ticket = self.link.journal().commit();
+                self.answer(&Packet::PubRel(Ack::new(id, ReasonCode::Success)), ticket);
+            }
+            Err(_) if !ack.reason.is_failure() => {
+                self.write(&Packet::PubRel(Ack::new(id, ReasonCode::PacketIdentifierNotFound)));
+            }
+            Err(_) => {
+                if let Some(seq) = self.released.remove(&id) {
+                    self.spool.settle(seq, Fate::Delivered);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_pubcomp(&mut self, ack: &Ack<'_>, now: Instant) {
+        if self.window.pubcomp(ack.packet_id).is_ok() {
+            self.progress(now);
+            if let Some(seq) = self.released.remove(&ack.packet_id) {
+                self.spool.settle(seq, Fate::Delivered);
+            }
+        }
+    }
+
+    fn progress(&mut self, now: Instant) {
+        self.pulse.answer(now);
+        self.pulse.progressed = now;
+    }
+
+    /// The remote broker has said what becomes of a message.
+    fn conclude(&mut self, seq: u64, reason: ReasonCode) -> Result<(), Fault> {
+        match reason {
+            ReasonCode::QuotaExceeded => {
+                // It may have room later.
+                self.spool.put_back(seq);
+                return Err(Fault::Busy);
+            }
+            reason if reason.is_failure() => {
+                let bridge = &self.settings.name;
+                tracing::warn!(%bridge, reason = reason.text(), "the remote broker refuses a message: it is dropped");
+                self.spool.settle(seq, Fate::Dropped(Reason::Refused));
+            }
+            _ => self.spool.settle(seq, Fate::Delivered),
+        }
+        Ok(())
+    }
+
+    /// The messages that were under way before a restart and must be read back.
+    pub fn under_way(&self) -> Vec<u64> {
+        self.before.iter().filter(|sent| !sent.released).map(|sent| sent.seq).collect()
+    }
+
+    /// Takes messages that were read back from number `from` on.
+    pub fn loaded(&mut self, from: u64, read: Vec<KeptMessage>) {
+        let spool = self.spool.clone();
+        let revive = |exchange: &Self, kept: KeptMessage, expires| {
+            let KeptMessage { topic, payload, properties, retain, .. } = kept;
+            exchange.link.revive(KeptByBridge { topic, payload, properties, retain, expires })
+        };
+        if self.before.is_empty() {
+            let read = read.into_iter().map(|kept| (kept.seq, kept)).collect();
+            spool.loaded(from, read, |kept, expires| revive(self, kept, expires));
+            return;
+        }
+        self.fill_window(read, |exchange, kept| {
+            let expires = exchange.spool.expires(kept.seq);
+            revive(exchange, kept, expires)
+        });
+    }
+
+    /// Puts what was under way before a restart in its place.
+    fn fill_window(
+        &mut self,
+        read: Vec<KeptMessage>,
+        revive: impl Fn(&Self, KeptMessage) -> std::sync::Arc<Message>,
+    ) {
+        let mut read: std::collections::VecDeque<KeptMessage> = read.into();
+        let before = std::mem::take(&mut self.before);
+        let in_use: ahash::AHashSet<u16> = before.iter().map(|sent| sent.packet_id).chain([0]).collect();
+        let highest = in_use.iter().copied().max().unwrap_or(0);
+        let mut free = (1..=u16::MAX).map(|n| highest.wrapping_add(n)).filter(|id| !in_use.contains(id));
+        let mut window = Vec::new();
+        let last = before.last().map_or(0, |sent| sent.seq);
+        for sent in before {
+            while read.front().is_some_and(|kept| kept.seq < sent.seq) {
+                read.pop_front();
+            }
+            let id = match sent.packet_id {
+                0 => free.next().unwrap_or(0),
+                id => id,
+            };
+            if sent.released {
+                self.released.insert(id, sent.seq);
+                window.push((id, QoS::ExactlyOnce, None));
+                continue;
+            }
+            match read.front().is_some_and(|kept| kept.seq == sent.seq).then(|| read.pop_front()).flatten() {
+                Some(kept) => {
+                    let held = Held { seq: sent.seq, message: revive(self, kept) };
+                    let weight = held.message.size();
+                    window.push((id, sent.qos, Some((held, weight))));
+                }
+                None => self.spool.settle(sent.seq, Fate::Dropped(Reason::Unreadable)),
+            }
+        }
+        self.window.restore(window, last);
+    }
+
+    /// Has what is retained here sent by one route.
+    pub fn offer_retained_of(&mut self, number: usize, now: Instant) {
+        let settings = self.settings.clone();
+        let route = &settings.routes[number];
+        if !route.goes_out() || !route.retain {
+            return;
+        }
+        for message in self.link.retained(&route.local, now) {
+            let first = settings
+                .routes
+                .iter()
+                .position(|other| other.goes_out() && other.local.matches(&message.topic));
+            // What the bridge itself brought in does not go out by it again.
+            if first != Some(number) || message.author == *self.link.identity() {
+                continue;
+            }
+            if self.link.depart(Departure { message: message.clone(), stored: true }).is_ok() {
+                self.spool.offer(number, &message);
+            }
+        }
+    }
+}
+
+fn publish_head<'a>(
+    head: &'a Head,
+    message: &'a Message,
+    packet_id: Option<u16>,
+    dup: bool,
+    version: Version,
+) -> codec::PublishHead<'a> {
+    codec::PublishHead {
+        dup,
+        qos: head.qos,
+        retain: head.retain,
+        packet_id,
+        topic: &head.topic,
+        alias: None,
+        properties: (version == Version::V5).then_some([&head.properties[..], &message.properties[..]]),
+        payload_len: message.payload.len(),
+    }
+}
+
+/// Writes a permitted message.
+fn encode(
+    head: &Head,
+    permit: Departing<'_>,
+    id: Option<u16>,
+    dup: bool,
+    version: Version,
+    out: &mut Vec<u8>,
+) {
+    let Departure { message, .. } = permit.redeem().message;
+    if publish_head(head, &message, id, dup, version).encode(out) {
+        out.extend_from_slice(&message.payload);
+    }
+}

@@ -1,0 +1,507 @@
+//! The spool: what waits for the remote broker, in order.
+//!
+//! What it knows of each message is a few bytes; the messages themselves are on disk. Those that will be sent next, and
+//! fresh ones as long as there is room, are in memory as well.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::broker::{Message, Outlet};
+use crate::mqtt::QoS;
+
+use super::{
+    keeper::{Entry, Keeper, KeptSpool},
+    ledger::{Fate, Ledger, Reason},
+};
+
+/// Bytes of messages that are held in memory besides what is on its way.
+const AT_HAND: usize = 1 << 20;
+/// Messages of QoS 0 that wait for the socket, and their bytes.
+const MOST_QOS0: usize = 1000;
+const MOST_QOS0_BYTES: usize = 1 << 20;
+
+/// More than this cannot have been on its way at a time.
+const MOST_SENT: usize = 8192;
+
+/// What is dropped when the spool is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// What has waited longest.
+    DropOldest,
+    /// What comes.
+    DropNewest,
+}
+
+/// Bounds of a spool.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Messages.
+    pub messages: usize,
+    /// Bytes.
+    pub bytes: usize,
+    /// What is dropped beyond them.
+    pub when_full: WhenFull,
+}
+
+/// A message that is to be sent next.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// Its number; 0: QoS 0, which is not kept.
+    pub seq: u64,
+    /// QoS to send it at.
+    pub qos: QoS,
+    /// The message.
+    pub message: Arc<Message>,
+}
+
+/// What there is to send.
+#[derive(Debug)]
+pub enum Next {
+    /// A message.
+    Item(Item),
+    /// Messages from this number on must be read back first, see [`Spool::loaded`].
+    Load(u64),
+    /// Nothing.
+    Nothing,
+}
+
+/// What waits, and what went.
+#[derive(Clone, Debug, Default)]
+pub struct Amount {
+    /// Messages in the spool.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How long the oldest has waited.
+    pub age: Option<Duration>,
+    /// Totals of every route.
+    pub ledgers: Vec<(Arc<str>, Ledger)>,
+    /// QoS 0 since the start: sent, and dropped.
+    pub qos0: (u64, u64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Sent,
+    Gone,
+}
+
+#[derive(Debug)]
+struct Slot {
+    seq: u64,
+    message: Option<Arc<Message>>,
+    size: u32,
+    /// Seconds after the spool's epoch; when it was taken on, and when it expires.
+    at: i32,
+    expires: Option<i32>,
+    route: u16,
+    qos: QoS,
+    state: State,
+    /// Whether a packet identifier was noted for it.
+    numbered: bool,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    slots: VecDeque<Slot>,
+    last: u64,
+    /// Every message with a lower number was sent or is gone.
+    next: u64,
+    /// The same for what came since the remote broker is there, if that goes first.
+    live: Option<u64>,
+    messages: usize,
+    bytes: usize,
+    at_hand: usize,
+    /// By route; routes that the configuration no longer has come last.
+    ledgers: Vec<(Arc<str>, Ledger)>,
+    connected: bool,
+    fresh: VecDeque<Item>,
+    fresh_bytes: usize,
+    qos0: (u64, u64),
+}
+
+/// The spool of one bridge.
+#[derive(Debug)]
+pub struct Spool {
+    bridge: Arc<str>,
+    key: u64,
+    /// The highest QoS of each route.
+    qos: Vec<QoS>,
+    bounds: Bounds,
+    keeper: Arc<dyn Keeper>,
+    epoch: Instant,
+    queue: Mutex<Queue>,
+    /// Rung when there is something to send.
+    pub bell: Notify,
+}
+
+/// A message that was sent before a restart, in the order of the spool.
+#[derive(Debug)]
+pub struct SentBefore {
+    /// Its number.
+    pub seq: u64,
+    /// The identifier it has; 0 if it has none.
+    pub packet_id: u16,
+    /// QoS it was sent at.
+    pub qos: QoS,
+    /// Whether PUBREC came.
+    pub released: bool,
+}
+
+impl Spool {
+    /// A spool with what was kept; `routes` are labels and QoS. Also says what was on its way when it was kept.
+    pub fn new(
+        bridge: Arc<str>,
+        key: u64,
+        routes: &[(Arc<str>, QoS)],
+        bounds: Bounds,
+        live_first: bool,
+        keeper: Arc<dyn Keeper>,
+        kept: KeptSpool,
+    ) -> (Self, Vec<SentBefore>) {
+        let ledgers = routes.iter().map(|(label, _)| (label.clone(), Ledger::default())).collect();
+        let mut queue = Queue { ledgers, ..Queue::default() };
+        for (label, ledger) in kept.ledgers {
+            let number = queue.route(&label);
+            queue.ledgers[number].1 = ledger;
+        }
+        // A message that waited before one that was sent was sent as well, where there is an order.
+        let sent_to = kept.entries.iter().rposition(|entry| entry.packet_id != 0);
+        let in_order = !live_first && sent_to.is_some_and(|to| to < MOST_SENT);
+        let sent_to = sent_to.filter(|_| in_order).map(|to| kept.entries[to].seq);
+        let mut sent = Vec::new();
+        for entry in kept.entries {
+            let was_sent = entry.packet_id != 0 || sent_to.is_some_and(|to| entry.seq < to);
+            let state = if was_sent { State::Sent } else { State::Waiting };
+            if state == State::Sent {
+                let (seq, qos) = (entry.seq, entry.qos);
+                sent.push(SentBefore { seq, qos, packet_id: entry.packet_id, released: entry.released });
+            }
+            let seconds = |span: Duration| i32::try_from(span.as_secs()).unwrap_or(i32::MAX);
+            let route = queue.route(&entry.route);
+            queue.messages += 1;
+            queue.bytes += entry.size as usize;
+            queue.last = entry.seq;
+            queue.slots.push_back(Slot {
+                seq: entry.seq,
+                message: None,
+                size: entry.size,
+                at: -seconds(entry.age),
+                expires: entry.left.map(|left| seconds(left).saturating_add(1)),
+                route: route as u16,
+                qos: entry.qos,
+                state,
+                numbered: entry.packet_id != 0,
+            });
+        }
+        for (at, (route, ledger)) in queue.ledgers.iter().enumerate() {
+            let waiting = queue.slots.iter().filter(|slot| usize::from(slot.route) == at).count() as u64;
+            if ledger.open() != waiting {
+                let (open, bridge) = (ledger.open(), &bridge);
+                tracing::error!(%bridge, %route, open, waiting, "the ledger does not balance with the spool that was kept");
+            }
+        }
+        let qos = routes.iter().map(|(_, qos)| *qos).collect();
+        let (epoch, queue) = (Instant::now(), Mutex::new(queue));
+        (Spool { bridge, key, qos, bounds, keeper, epoch, queue, bell: Notify::new() }, sent)
+    }
+
+    /// What is there to be sent next.
+    pub fn next(&self, now: Instant) -> Next {
+        let mut queue = self.queue.lock();
+        if let Some(item) = queue.fresh.pop_front() {
+            queue.fresh_bytes -= item.message.size();
+            queue.qos0.0 += 1;
+            return Next::Item(item);
+        }
+        loop {
+            let Some(place) = queue.first_waiting() else { return Next::Nothing };
+            if self.is_over(&queue.slots[place], now) {
+                self.end(&mut queue, place, Fate::Expired);
+                continue;
+            }
+            let slot = &mut queue.slots[place];
+            let Some(message) = slot.message.take() else { return Next::Load(slot.seq) };
+            slot.state = State::Sent;
+            let (seq, qos, size) = (slot.seq, slot.qos, slot.size as usize);
+            queue.at_hand = queue.at_hand.saturating_sub(size);
+            return Next::Item(Item { seq, qos, message });
+        }
+    }
+
+    /// Takes messages that were read back from number `from` on, made by `revive`, which is told when they expire.
+    pub fn loaded<M>(
+        &self,
+        from: u64,
+        read: Vec<(u64, M)>,
+        mut revive: impl FnMut(M, Option<Instant>) -> Arc<Message>,
+    ) {
+        let mut queue = self.queue.lock();
+        for (seq, message) in read {
+            let Some(place) = queue.place_of(seq) else { continue };
+            let slot = &mut queue.slots[place];
+            if slot.state == State::Waiting && slot.message.is_none() {
+                let expires =
+                    slot.expires.map(|at| self.epoch + Duration::from_secs(u64::try_from(at).unwrap_or(0)));
+                slot.message = Some(revive(message, expires));
+                let size = slot.size as usize;
+                queue.at_hand += size;
+            }
+        }
+        if let Some(place) = queue.place_of(from)
+            && queue.slots[place].state == State::Waiting
+            && queue.slots[place].message.is_none()
+        {
+            tracing::error!(bridge = %self.bridge, "a message of the spool cannot be read back");
+            self.end(&mut queue, place, Fate::Dropped(Reason::Unreadable));
+        }
+    }
+
+    /// When a message that is on its way expires.
+    pub fn expires(&self, seq: u64) -> Option<Instant> {
+        let queue = self.queue.lock();
+        let at = queue.slots[queue.place_of(seq)?].expires?;
+        Some(self.epoch + Duration::from_secs(u64::try_from(at).unwrap_or(0)))
+    }
+
+    /// Notes that a message is about to be sent under `id`, or that PUBREC came for it.
+    pub fn number(&self, seq: u64, id: u16, released: bool) {
+        let mut queue = self.queue.lock();
+        let Some(place) = queue.place_of(seq) else { return };
+        queue.slots[place].numbered = true;
+        self.keeper.note(&self.bridge, Entry::Numbered { seq, id, released });
+    }
+
+    /// Ends a message's stay.
+    pub fn settle(&self, seq: u64, fate: Fate) {
+        let mut queue = self.queue.lock();
+        match (queue.place_of(seq), fate) {
+            (Some(place), fate) => self.end(&mut queue, place, fate),
+            // It was QoS 0.
+            (None, Fate::Dropped(_) | Fate::Expired) => {
+                queue.qos0.0 = queue.qos0.0.saturating_sub(1);
+                queue.qos0.1 += 1;
+            }
+            (None, Fate::Delivered) => {}
+        }
+    }
+
+    /// A message that was sent is to be sent again.
+    pub fn put_back(&self, seq: u64) {
+        let mut queue = self.queue.lock();
+        let Some(place) = queue.place_of(seq) else { return };
+        self.wait_again(&mut queue, place);
+        queue.next = queue.next.min(seq);
+    }
+
+    /// The remote broker knows nothing of what was sent: it is all to be sent again, in order.
+    pub fn rewind(&self) {
+        let mut queue = self.queue.lock();
+        for place in 0..queue.slots.len() {
+            self.wait_again(&mut queue, place);
+        }
+        queue.next = 0;
+    }
+
+    fn wait_again(&self, queue: &mut Queue, place: usize) {
+        let slot = &mut queue.slots[place];
+        if slot.state == State::Sent {
+            slot.state = State::Waiting;
+        }
+        if std::mem::take(&mut slot.numbered) {
+            self.keeper.note(&self.bridge, Entry::Numbered { seq: slot.seq, id: 0, released: false });
+        }
+    }
+
+    /// Notes whether the remote broker is there; `live_first`: what comes from now on goes first.
+    pub fn connected(&self, connected: bool, live_first: bool) {
+        let mut queue = self.queue.lock();
+        queue.connected = connected;
+        queue.live = (connected && live_first).then_some(queue.last + 1);
+        let lost = queue.fresh.len() as u64;
+        queue.fresh.clear();
+        queue.fresh_bytes = 0;
+        queue.qos0.1 += lost;
+    }
+
+    /// Notes a QoS 2 message from the remote broker.
+    pub fn received(&self, id: u16, open: bool) {
+        self.keeper.note(&self.bridge, Entry::Received { id, open });
+    }
+
+    /// Whether the ledger has anything of a route.
+    pub fn is_new(&self, route: usize) -> bool {
+        self.queue.lock().ledgers.get(route).is_none_or(|(_, ledger)| *ledger == Ledger::default())
+    }
+
+    /// How many messages the remote broker acknowledged, all routes together.
+    pub fn delivered(&self) -> u64 {
+        self.queue.lock().ledgers.iter().map(|(_, ledger)| ledger.delivered).sum()
+    }
+
+    /// What there is, and how many messages of each route wait.
+    pub fn amount(&self) -> (Amount, Vec<u64>) {
+        let queue = self.queue.lock();
+        let now = self.seconds(Instant::now());
+        let mut queued = vec![0; queue.ledgers.len()];
+        for slot in queue.slots.iter().filter(|slot| slot.state != State::Gone) {
+            queued[usize::from(slot.route)] += 1;
+        }
+        let amount = Amount {
+            messages: queue.messages as u64,
+            bytes: queue.bytes as u64,
+            age: queue.slots.front().map(|slot| {
+                Duration::from_secs(u64::from(now.saturating_sub(slot.at).max(0).unsigned_abs()))
+            }),
+            ledgers: queue.ledgers.clone(),
+            qos0: queue.qos0,
+        };
+        (amount, queued)
+    }
+
+    fn seconds(&self, at: Instant) -> i32 {
+        i32::try_from(at.saturating_duration_since(self.epoch).as_secs()).unwrap_or(i32::MAX)
+    }
+
+    fn is_over(&self, slot: &Slot, now: Instant) -> bool {
+        match &slot.message {
+            Some(message) => message.expired(now),
+            None => slot.expires.is_some_and(|at| at <= self.seconds(now)),
+        }
+    }
+
+    fn end(&self, queue: &mut Queue, place: usize, fate: Fate) {
+        let slot = &mut queue.slots[place];
+        if std::mem::replace(&mut slot.state, State::Gone) == State::Gone {
+            return;
+        }
+        let (seq, route, size) = (slot.seq, usize::from(slot.route), slot.size as usize);
+        if slot.message.take().is_some() {
+            queue.at_hand = queue.at_hand.saturating_sub(size);
+        }
+        queue.messages -= 1;
+        queue.bytes -= size;
+        let (label, ledger) = &mut queue.ledgers[route];
+        ledger.settle(fate);
+        self.keeper.note(&self.bridge, Entry::Left { seq, route: label, ledger: *ledger });
+        while queue.slots.front().is_some_and(|slot| slot.state == State::Gone) {
+            queue.slots.pop_front();
+        }
+    }
+
+    /// Makes room for a message of `size` bytes; whether there is.
+    fn make_room(&self, queue: &mut Queue, size: usize, now: Instant) -> bool {
+        let full = |queue: &Queue| {
+            queue.messages >= self.bounds.messages || queue.bytes.saturating_add(size) > self.bounds.bytes
+        };
+        while full(queue) {
+            let Some(place) = queue.oldest_waiting() else { return false };
+            let fate = match self.bounds.when_full {
+                _ if self.is_over(&queue.slots[place], now) => Fate::Expired,
+                WhenFull::DropOldest => Fate::Dropped(Reason::Full),
+                WhenFull::DropNewest => return false,
+            };
+            self.end(queue, place, fate);
+        }
+        true
+    }
+
+    fn offer_qos0(&self, queue: &mut Queue, message: &Arc<Message>) {
+        let size = message.size();
+        let full = queue.fresh.len() >= MOST_QOS0 || queue.fresh_bytes + size > MOST_QOS0_BYTES;
+        if !queue.connected || (full && !queue.fresh.is_empty()) {
+            queue.qos0.1 += 1;
+            return;
+        }
+        queue.fresh_bytes += size;
+        queue.fresh.push_back(Item { seq: 0, qos: QoS::AtMostOnce, message: message.clone() });
+        self.bell.notify_one();
+    }
+}
+
+impl Queue {
+    /// The number of a route, which is made if it has none.
+    fn route(&mut self, label: &Arc<str>) -> usize {
+        self.ledgers.iter().position(|(other, _)| other == label).unwrap_or_else(|| {
+            self.ledgers.push((label.clone(), Ledger::default()));
+            self.ledgers.len() - 1
+        })
+    }
+
+    fn place_of(&self, seq: u64) -> Option<usize> {
+        let place = self.slots.partition_point(|slot| slot.seq < seq);
+        self.slots.get(place).filter(|slot| slot.seq == seq && slot.state != State::Gone).map(|_| place)
+    }
+
+    fn waiting_from(&self, seq: u64) -> Option<usize> {
+        let from = self.slots.partition_point(|slot| slot.seq < seq);
+        (from..self.slots.len()).find(|place| self.slots[*place].state == State::Waiting)
+    }
+
+    /// What is to be sent next.
+    fn first_waiting(&mut self) -> Option<usize> {
+        if let Some(live) = self.live {
+            let place = self.waiting_from(live);
+            self.live = Some(place.map_or(self.last + 1, |place| self.slots[place].seq));
+            if place.is_some() {
+                return place;
+            }
+        }
+        self.oldest_waiting()
+    }
+
+    fn oldest_waiting(&mut self) -> Option<usize> {
+        let place = self.waiting_from(self.next);
+        self.next = place.map_or(self.last + 1, |place| self.slots[place].seq);
+        place
+    }
+}
+
+impl Outlet for Spool {
+    fn key(&self) -> u64 {
+        self.key
+    }
+
+    fn offer(&self, route: usize, message: &Arc<Message>) -> bool {
+        let qos = message.qos.min(self.qos[route]);
+        let size = message.size();
+        let now = Instant::now();
+        let mut queue = self.queue.lock();
+        if qos == QoS::AtMostOnce {
+            self.offer_qos0(&mut queue, message);
+            return false;
+        }
+        queue.ledgers[route].1.accepted += 1;
+        if !self.make_room(&mut queue, size, now) {
+            let (label, ledger) = &mut queue.ledgers[route];
+            ledger.settle(Fate::Dropped(Reason::Full));
+            self.keeper.note(&self.bridge, Entry::Counted { route: label, ledger: *ledger });
+            return false;
+        }
+        queue.last += 1;
+        let seq = queue.last;
+        let (label, ledger) = &queue.ledgers[route];
+        self.keeper.note(&self.bridge, Entry::Kept { seq, route: label, qos, message, ledger: *ledger });
+        queue.messages += 1;
+        queue.bytes += size;
+        // Whoever waits behind a backlog will be read back.
+        let hold = queue.at_hand == 0 || (queue.connected && queue.at_hand + size <= AT_HAND);
+        queue.at_hand += if hold { size } else { 0 };
+        let expires = message.expires.map(|at| self.seconds(at).saturating_add(1));
+        let at = self.seconds(now);
+        let message = hold.then(|| message.clone());
+        let (size, route) = (u32::try_from(size).unwrap_or(u32::MAX), route as u16);
+        let state = State::Waiting;
+        queue.slots.push_back(Slot { seq, message, size, at, expires, route, qos, state, numbered: false });
+        drop(queue);
+        self.bell.notify_one();
+        true
+    }
+}

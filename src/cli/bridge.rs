@@ -1,0 +1,149 @@
+//! `latchgate bridge`: what travels to and from other brokers.
+
+use std::{fmt::Write, path::Path, process::ExitCode};
+
+use serde_json::Value;
+
+use super::{admin, output};
+
+/// The bridges of the running gateway
+#[derive(Debug, clap::Subcommand)]
+pub enum BridgeCommand {
+    /// Show each bridge: whether the remote broker answers, what waits for it, and what became of every message
+    ///
+    /// The ledger always balances: accepted = delivered + queued + expired + dropped. It counts messages of QoS 1 and 2 for
+    /// ever, also over restarts.
+    Status(StatusArgs),
+}
+
+/// Options of `bridge status`.
+#[derive(Debug, clap::Args)]
+pub struct StatusArgs {
+    /// Answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Asks the gateway that uses `state`.
+pub fn run(command: BridgeCommand, state: &Path) -> anyhow::Result<ExitCode> {
+    let BridgeCommand::Status(args) = command;
+    let answer = admin::ask(state, "GET", "/bridges", None)?;
+    if args.json {
+        output::print_json(&answer["bridges"])?;
+    } else {
+        output::print(&as_text(&answer["bridges"]))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_text(bridges: &Value) -> String {
+    let mut text = String::new();
+    for bridge in bridges.as_array().into_iter().flatten() {
+        // Writing to a string cannot fail.
+        let _ = describe(bridge, &mut text);
+    }
+    if text.is_empty() {
+        text.push_str("no bridges: [[bridge]] in the configuration makes one\n");
+    }
+    text
+}
+
+fn describe(bridge: &Value, out: &mut String) -> std::fmt::Result {
+    let word = |key: &str| bridge[key].as_str().unwrap_or_default();
+    let number = |key: &str| bridge[key].as_u64().unwrap_or(0);
+    let state = if bridge["connected"] == true { "connected" } else { "not connected" };
+    let since = span(number("seconds"));
+    writeln!(out, "{}  {state} for {since}  {} as {}", word("name"), word("address"), word("client_id"))?;
+    if let Some(error) = bridge["error"].as_str() {
+        writeln!(out, "  error     {error}")?;
+    }
+    if let Some(time) = bridge["round_trip_ms"].as_f64() {
+        writeln!(out, "  answers   within {time} ms")?;
+    }
+    for filter in bridge["refused_filters"].as_array().into_iter().flatten() {
+        writeln!(out, "  refused   the remote broker does not let the bridge subscribe to {filter}")?;
+    }
+    write!(out, "  backlog   {} messages, {} bytes", number("queued_messages"), number("queued_bytes"))?;
+    if let Some(age) = bridge["oldest_seconds"].as_u64() {
+        write!(out, ", the oldest for {}", span(age))?;
+    }
+    match bridge["drained_in_seconds"].as_u64() {
+        Some(seconds) if number("queued_messages") > 0 => {
+            writeln!(out, "; drained in about {}", span(seconds))?
+        }
+        _ => writeln!(out)?,
+    }
+    for route in bridge["routes"].as_array().into_iter().flatten() {
+        let count = |key: &str| route[key].as_u64().unwrap_or(0);
+        write!(
+            out,
+            "  out       {}: accepted {} = delivered {} + queued {} + expired {}",
+            route["topic"].as_str().unwrap_or_default(),
+            count("accepted"),
+            count("delivered"),
+            count("queued"),
+            count("expired"),
+        )?;
+        let dropped = route["dropped"].as_object();
+        let dropped: Vec<(&String, u64)> = dropped
+            .into_iter()
+            .flatten()
+            .map(|(reason, count)| (reason, count.as_u64().unwrap_or(0)))
+            .collect();
+        write!(out, " + dropped {}", dropped.iter().map(|(_, count)| count).sum::<u64>())?;
+        let reasons: Vec<String> = dropped
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(reason, count)| format!("{count} {reason}"))
+            .collect();
+        writeln!(
+            out,
+            "{}",
+            if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) }
+        )?;
+    }
+    writeln!(out, "  QoS 0     sent {}, dropped {}", number("qos0_sent"), number("qos0_dropped"))?;
+    let (published, refused, echoes) = (number("in_published"), number("in_refused"), number("in_echoes"));
+    writeln!(
+        out,
+        "  in        published {published}, refused {refused}, own messages that came back {echoes}"
+    )
+}
+
+/// Seconds as people say them.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bridge_is_shown_with_its_ledger() {
+        let bridges = serde_json::json!([{
+            "name": "cloud", "client_id": "b8_broker", "address": "mqtts://c:8883", "connected": true, "seconds": 7300,
+            "error": null, "round_trip_ms": 1.5, "refused_filters": ["x/#"], "queued_messages": 3, "queued_bytes": 99,
+            "oldest_seconds": 5, "drained_in_seconds": 130,
+            "routes": [{"topic": "a/#", "accepted": 9, "delivered": 4, "queued": 3, "expired": 1,
+                        "dropped": {"full": 1, "refused": 0}}],
+            "qos0_sent": 1, "qos0_dropped": 2, "in_published": 3, "in_refused": 0, "in_echoes": 0,
+        }]);
+        let text = as_text(&bridges);
+        for line in [
+            "cloud  connected for 2 h  mqtts://c:8883 as b8_broker",
+            "  answers   within 1.5 ms",
+            "  backlog   3 messages, 99 bytes, the oldest for 5 s; drained in about 2 min",
+            "  out       a/#: accepted 9 = delivered 4 + queued 3 + expired 1 + dropped 1 (1 full)",
+            "  QoS 0     sent 1, dropped 2",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+        }
+        assert!(as_text(&serde_json::json!([])).contains("[[bridge]]"));
+    }
+}

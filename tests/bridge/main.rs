@@ -1,0 +1,69 @@
+//! Bridges to real brokers over real sockets: Debian's Mosquitto, another Latchgate, and a scripted remote that lies.
+//! The gateway is killed at named places; what it had acknowledged must all arrive, and its ledger balance.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cloud;
+mod crash;
+mod health;
+mod into;
+mod lampi;
+mod loops;
+mod out;
+mod remote;
+mod spool;
+mod tls;
+
+use serde_json::Value;
+
+use support::{Subject, eventually};
+
+/// A gateway called `b8` with one bridge `cloud` to this port, and these keys and routes besides.
+fn settings(port: u16, keys: &str, routes: &str) -> support::subject::Settings {
+    Subject::with().gateway("id = 'b8'").lasting().section(&format!(
+        "[[bridge]]\nname = 'cloud'\naddress = 'mqtt://127.0.0.1:{port}'\nclient_id = '{{gateway.id}}_broker'\n\
+         retry_min = '50ms'\nretry_max = '200ms'\n{keys}\n{routes}"
+    ))
+}
+
+/// A route with the device's prefix on the remote broker.
+fn route(topic: &str, direction: &str, qos: u8) -> String {
+    format!(
+        "[[bridge.route]]\ntopic = '{topic}'\ndirection = '{direction}'\nqos = {qos}\nremote_prefix = 'devices/{{gateway.id}}/'\n"
+    )
+}
+
+/// What `bridge status` says of the one bridge.
+fn status(subject: &Subject) -> Value {
+    let answer = subject.command(&["bridge", "status", "--json"]).exits(0);
+    let bridges: Value = serde_json::from_str(&answer.out).expect("JSON");
+    bridges[0].clone()
+}
+
+fn until_connected(subject: &Subject) {
+    eventually("the bridge is connected", || (status(subject)["connected"] == true).then_some(()));
+}
+
+/// The first route's ledger, which must balance.
+fn ledger(subject: &Subject) -> Value {
+    let route = status(subject)["routes"][0].clone();
+    balances(&route);
+    route
+}
+
+fn balances(route: &Value) {
+    let count = |value: &Value| value.as_u64().unwrap_or(0);
+    let dropped: u64 = route["dropped"].as_object().into_iter().flatten().map(|(_, n)| count(n)).sum();
+    let sum = count(&route["delivered"]) + count(&route["queued"]) + count(&route["expired"]) + dropped;
+    assert_eq!(count(&route["accepted"]), sum, "{route}");
+}
+
+/// Waits until everything has left the spool.
+fn until_drained(subject: &Subject) -> Value {
+    eventually("the spool is empty", || {
+        let status = status(subject);
+        (status["connected"] == true && status["queued_messages"] == 0).then_some(())
+    });
+    ledger(subject)
+}

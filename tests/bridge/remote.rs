@@ -1,0 +1,148 @@
+//! A remote broker that does what a test says, and a forwarder whose far end is told later.
+
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+};
+
+use crate::support::{BOUND, packet, reader::packet_length};
+
+/// Listens for the bridge.
+pub struct Remote {
+    listener: TcpListener,
+    pub port: u16,
+}
+
+/// One connection of the bridge: packets as bytes, type in the high bits of the first.
+pub struct Link {
+    pub stream: TcpStream,
+    bytes: Vec<u8>,
+}
+
+pub const CONNECT: u8 = 1;
+pub const PUBLISH: u8 = 3;
+pub const PUBREL: u8 = 6;
+pub const SUBSCRIBE: u8 = 8;
+pub const PINGREQ: u8 = 12;
+
+impl Remote {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
+        let port = listener.local_addr().expect("its port").port();
+        Remote { listener, port }
+    }
+
+    /// The next connection, whose CONNECT has come.
+    pub fn accept(&self) -> Link {
+        let (stream, _) = self.listener.accept().expect("the bridge connects");
+        stream.set_read_timeout(Some(BOUND)).expect("set a read timeout");
+        let mut link = Link { stream, bytes: Vec::new() };
+        link.until(CONNECT);
+        link
+    }
+
+    /// The same, answered with CONNACK of version 3.1.1.
+    pub fn welcome(&self, session_present: bool) -> Link {
+        let mut link = self.accept();
+        link.send(&[0x20, 2, u8::from(session_present), 0]);
+        link
+    }
+}
+
+impl Link {
+    pub fn send(&mut self, bytes: &[u8]) {
+        // The bridge may have left already, which is for the test to see.
+        let _ = self.stream.write_all(bytes);
+    }
+
+    /// The next packet; `None` if the bridge closed.
+    pub fn next(&mut self) -> Option<Vec<u8>> {
+        loop {
+            if let Some((length, _)) = packet_length(&self.bytes)
+                && self.bytes.len() >= length
+            {
+                return Some(self.bytes.drain(..length).collect());
+            }
+            let mut chunk = [0; 4096];
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return None,
+                Ok(count) => self.bytes.extend(&chunk[..count]),
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("the bridge sends nothing: {error}"),
+            }
+        }
+    }
+
+    /// The next packet of a type; pings are answered and others passed over.
+    pub fn until(&mut self, kind: u8) -> Vec<u8> {
+        loop {
+            let packet = self.next().expect("the bridge is there");
+            if packet[0] >> 4 == kind {
+                return packet;
+            }
+            if packet[0] >> 4 == PINGREQ {
+                self.send(&[0xD0, 0]);
+            }
+        }
+    }
+
+    /// The next PUBLISH of QoS 1 or 2: identifier, payload (of topics without properties), and whether it has DUP.
+    pub fn publish(&mut self) -> (u16, String, bool) {
+        loop {
+            let packet = self.until(PUBLISH);
+            if packet[0] & 0b110 == 0 {
+                continue;
+            }
+            let (_, head) = packet_length(&packet).expect("it is complete");
+            let topic = usize::from(u16::from_be_bytes([packet[head], packet[head + 1]]));
+            let at = head + 2 + topic;
+            let id = u16::from_be_bytes([packet[at], packet[at + 1]]);
+            return (id, String::from_utf8_lossy(&packet[at + 2..]).into(), packet[0] & 8 != 0);
+        }
+    }
+
+    /// Acknowledges: 4 PUBACK, 5 PUBREC, 7 PUBCOMP.
+    pub fn acknowledge(&mut self, kind: u8, id: u16) {
+        self.send(&packet::ack(kind, id));
+    }
+
+    /// The bridge closes the connection.
+    pub fn expect_closed(&mut self) {
+        while self.next().is_some() {}
+    }
+}
+
+/// Forwards connections to a port that is said later.
+pub struct Forward(Arc<AtomicU16>);
+
+impl Forward {
+    pub fn to(&self, port: u16) {
+        self.0.store(port, Ordering::SeqCst);
+    }
+}
+
+pub fn forward() -> (u16, Forward) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
+    let own = listener.local_addr().expect("its port").port();
+    let target = Arc::new(AtomicU16::new(0));
+    let far = target.clone();
+    std::thread::spawn(move || {
+        for near in listener.incoming().flatten() {
+            let Ok(there) = TcpStream::connect(("127.0.0.1", far.load(Ordering::SeqCst))) else { continue };
+            for (mut from, mut to) in [(near.try_clone(), there.try_clone()), (Ok(there), Ok(near))]
+                .into_iter()
+                .filter_map(|(from, to)| Some((from.ok()?, to.ok()?)))
+            {
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(std::net::Shutdown::Both);
+                });
+            }
+        }
+    });
+    (own, Forward(target))
+}
