@@ -8,7 +8,7 @@ use std::{
 use atomic_waker::AtomicWaker;
 
 use crate::mqtt::{Properties, Property, QoS, TopicFilter};
-use crate::policy::{Deliver, Delivery, Denial, Gate, Identity, Permit, Standing};
+use crate::policy::{Deliver, Delivery, Denial, Gate, Identity, Permit, Standing, Withheld};
 
 use super::{
     broker::Broker,
@@ -159,7 +159,17 @@ impl Link {
     /// Takes changes of rights and of the lock in, and answers who asks why. To be called when the bell rang; whether there
     /// was a change.
     pub fn review(&mut self) -> bool {
-        self.gate.review() != Standing::Same
+        let moved = self.follow_lock();
+        self.gate.review() != Standing::Same || moved
+    }
+
+    /// Takes a change of the lock in; whether there was one.
+    fn follow_lock(&mut self) -> bool {
+        let moved = self.gate.lock_moved();
+        if moved {
+            self.gate.follow_lock();
+        }
+        moved
     }
 
     /// Adds up what was counted; to be called once in a while.
@@ -177,9 +187,11 @@ impl Link {
     /// # Errors
     /// The gate's no.
     pub fn depart(&mut self, departure: Departure) -> Result<Departing<'_>, NotNow> {
-        self.gate.deliver(departure).map_err(|(denial, _)| match denial.lock {
-            Some(_) => NotNow::Locked,
-            None => NotNow::Never,
+        // What the lock held is back in the spool and comes first.
+        self.follow_lock();
+        self.gate.deliver(departure).map_err(|(withheld, _)| match withheld {
+            Withheld::Denied(denial) if denial.lock.is_none() => NotNow::Never,
+            Withheld::Denied(_) | Withheld::Held | Withheld::Moved => NotNow::Locked,
         })
     }
 
