@@ -120,6 +120,7 @@ impl Compiled {
             any.then(|| self.topics.clone())
         };
         View {
+            is_bridge,
             gateway: closed(&side_in, &[Part::Gateway]),
             publish: closed(&side_in, &[Part::Gateway, Part::Publish]),
             receive: closed(&side_out, &[Part::Gateway, Part::Subscribe]),
@@ -158,6 +159,8 @@ impl SideView {
 /// What is closed for one client.
 #[derive(Debug, Default)]
 pub(in crate::policy) struct View {
+    /// Whether it is one of this gateway's own bridges.
+    is_bridge: bool,
     gateway: Option<Closure>,
     publish: Option<Closure>,
     receive: Option<Closure>,
@@ -172,10 +175,10 @@ impl View {
     }
 
     /// Why the client may not publish to `topic`. The commands under `LATCH/` are not closed: they pair a phone.
-    /// Nor is what bridges say of themselves under `$SYS/`, which else would be out of date.
+    /// Nor is what the gateway's bridges say of themselves under `$SYS/`, which else would be out of date.
     pub fn publish(&self, topic: &str) -> Option<Denial> {
-        if self.publish.is_none() && self.topics_in.is_none() || is_latch(topic) || topic.starts_with("$SYS/")
-        {
+        let open = self.publish.is_none() && self.topics_in.is_none();
+        if open || is_latch(topic) || (self.is_bridge && topic.starts_with("$SYS/")) {
             return None;
         }
         self.publish_strictly(topic)
