@@ -84,6 +84,7 @@ impl Running {
             let doors = running.doors.blocking_lock();
             doors.prepare(&new).map_err(|error| chain(&error))?;
             open_latch(&new).map_err(|error| chain(&error))?;
+            backends::open(&new).map_err(|error| chain(&error))?;
             Ok(running.config.lock().difference(&new))
         })
         .await
@@ -115,17 +116,20 @@ impl Running {
         let mut doors = self.doors.blocking_lock();
         let (difference, next) = {
             let config = self.config.lock();
-            (config.difference(&new), config.with_live(new))
+            (config.difference(&new), config.with_live(new.clone()))
         };
         // From here to the first change everything that can fail is done.
         let prepared = doors.prepare(&next).map_err(|error| chain(&error))?;
         let second_factor = open_latch(&next).map_err(|error| chain(&error))?;
+        // As a restart would: what it would refuse is refused now. Of what was read, text files are put in force below.
+        let fresh = backends::open(&new).map_err(|error| chain(&error))?;
         // The order of backends is known by a listener's name.
         let rules = match difference.live.is_empty() && difference.listeners.is_empty() {
             true => self.policy.reload(),
             false => self.change(&next),
         };
         rules.map_err(|error| format!("accounts and rules cannot be read: {error}"))?;
+        self.policy.take_files(&fresh.list);
         doors.change(&next, prepared);
         if let (Some(latch), Some((client, rules))) = (&self.latch, second_factor) {
             latch.change(client, rules);

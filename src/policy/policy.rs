@@ -22,7 +22,7 @@ use super::{
     auth::{
         Admitted, Candidate, Login,
         backends::{Backend, Backends, Kind},
-        files::{Reading, Reread},
+        files::{Look, Reread},
         token::Token,
     },
     certificate::{Certificate, is_user_name},
@@ -359,18 +359,30 @@ impl Policy {
     /// Reads text files again that have changed, and tells the sessions concerned. Blocks.
     fn follow_files(&self) {
         for files in self.settings.load().backends.files() {
-            match files.look() {
-                Ok(None) => {}
-                Ok(Some(Reread { old, new })) => {
-                    tracing::info!("password_file and acl_file read again");
-                    self.files_changed(&old, &new);
-                }
-                Err(error) => tracing::error!(%error, "what was read last stays in force"),
+            let Look { reread, errors } = files.look();
+            for error in errors {
+                tracing::error!(%error, "what was read of this file before stays in force");
+            }
+            if let Some(reread) = reread {
+                tracing::info!(files = ?reread.files, "read again");
+                self.files_changed(&reread);
             }
         }
     }
 
-    fn files_changed(&self, old: &Reading, new: &Reading) {
+    /// Puts in force what `fresh` backends have just read of the same text files, and tells the sessions concerned. Blocks.
+    pub fn take_files(&self, fresh: &[Backend]) {
+        for Backend { name, kind, .. } in &self.settings.load().backends.list {
+            let same = fresh.iter().find(|other| other.name == *name).map(|other| &other.kind);
+            if let (Kind::Files(files), Some(Kind::Files(fresh))) = (kind, same)
+                && let Some(reread) = files.take(fresh)
+            {
+                self.files_changed(&reread);
+            }
+        }
+    }
+
+    fn files_changed(&self, Reread { old, new, .. }: &Reread) {
         self.generation.fetch_add(1, Ordering::Release);
         let named = |user: &str| user.split_once('_').map_or(user, |(_, rest)| rest).to_owned();
         self.live.raise(|user| !old.same_for(new, user) || !old.same_for(new, &named(user)));

@@ -1,7 +1,7 @@
 //! The backend `files` while the gateway runs.
 
 use super::{PASSWORD, login, may_publish, passwd, with_files, within_a_second, write};
-use crate::support::{Connect, Subject, eventually, packet::VERSIONS};
+use crate::support::{Connect, Subject, eventually, packet::VERSIONS, subject::free_port};
 
 fn only(passwd: &str, acl: &str) -> Subject {
     with_files(Subject::with().section("[auth]\nbackends = [\"files\"]\n"), passwd, acl, "")
@@ -66,4 +66,61 @@ fn a_password_that_was_changed_ends_the_session_it_was_used_for() {
     ann.expect_disconnect(0x87);
     subject.refuse(&login("ann"));
     subject.accept(&Connect::v5("ann").login("ann", "another")).ping();
+}
+
+/// Bug: `reload` said that rules were read again, and the next start refused the same file.
+#[test]
+fn reload_fails_on_a_bad_file_names_its_line_and_changes_nothing() {
+    let subject = only(&passwd(&["ann"]), "user ann\ntopic a\n");
+    let mut ann = subject.accept(&login("ann"));
+    let first = std::fs::read_to_string(subject.config()).expect("read the configuration");
+    let more = free_port();
+    let listener = format!("{first}\n[[listener]]\nname = \"more\"\naddress = \"127.0.0.1:{more}\"\n");
+    std::fs::write(subject.config(), listener).expect("write the configuration");
+    for (file, bad, good, place) in [
+        ("acl", "user ann\ntopic b\n\ntopic execute c\n", "user ann\ntopic a\n", "acl in line 4: access is"),
+        ("passwd", "ann\n", &*passwd(&["ann"]), "passwd in line 1: there is no colon"),
+    ] {
+        write(&subject, file, bad);
+        for command in [&["reload"][..], &["reload", "--json"], &["check", "--diff"]] {
+            let answer = subject.command(command);
+            assert!(answer.code != 0 && answer.err.contains(place), "{command:?}: {answer:?}");
+            assert!(!answer.out.contains("again"), "{answer:?}");
+        }
+        let key = format!("auth.files.{}", if file == "acl" { "acl_file" } else { "password_file" });
+        let refusals = || {
+            subject.log().lines().filter(|l| l.contains("nothing was changed") && l.contains(&key)).count()
+        };
+        let before = refusals();
+        subject.signal(rustix::process::Signal::HUP);
+        eventually("the log says so", || (refusals() > before).then_some(()));
+        assert!(std::net::TcpStream::connect(("127.0.0.1", more)).is_err(), "half of it was applied");
+        assert!(may_publish(&mut ann, "a") && !may_publish(&mut ann, "b"));
+        write(&subject, file, good);
+    }
+    subject.command(&["check", "--diff"]).exits(0);
+    write(&subject, "acl", "user ann\ntopic c\n");
+    subject.command(&["reload"]).exits(0);
+    assert!(may_publish(&mut ann, "c") && !may_publish(&mut ann, "a"), "reload waits until it counts");
+    assert!(std::net::TcpStream::connect(("127.0.0.1", more)).is_ok());
+}
+
+/// Bug: with one bad line in `acl_file`, a user who was taken out of `password_file` could still log in.
+#[test]
+fn a_bad_line_in_one_file_does_not_hold_back_the_other() {
+    let subject = only(&passwd(&["ann", "bob"]), "user ann\ntopic a\n");
+    let (mut ann, mut bob) = (subject.accept(&login("ann")), subject.accept(&login("bob")));
+    write(&subject, "acl", "user ann\ntopic b\ntpoic c\n");
+    eventually("the line is named", || subject.log().contains("acl:3:").then_some(()));
+    write(&subject, "passwd", &passwd(&["ann"]));
+    bob.expect_disconnect(0x87);
+    subject.refuse(&login("bob"));
+    assert!(may_publish(&mut ann, "a") && !may_publish(&mut ann, "b"));
+    // The other way round.
+    write(&subject, "passwd", "nonsense\n");
+    eventually("the line is named", || subject.log().contains("passwd:1:").then_some(()));
+    write(&subject, "acl", "user ann\ntopic b\n");
+    within_a_second("the mended file counts", || may_publish(&mut ann, "b"));
+    subject.accept(&login("ann")).ping();
+    assert_eq!(subject.log().matches("acl:3:").count(), 1, "{}", subject.log());
 }

@@ -43,7 +43,7 @@ pub(super) fn parse(bytes: &[u8], file: &Path) -> Result<Reading, FileError> {
             }
         }
     }
-    Ok(Reading { passwords, acl: Some(AclFile::of_users(users)) })
+    Ok(Reading { passwords: Arc::new(passwords), acl: Some(Arc::new(AclFile::of_users(users))) })
 }
 
 /// The records of a file, one after the other; `None` where one does not end within them.

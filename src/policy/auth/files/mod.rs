@@ -1,7 +1,8 @@
 //! Accounts and rules in text files: those of Mosquitto, and what its plugins made of them.
 //!
-//! The files are read whole, and replaced whole when they change. A line that cannot be understood names itself, and
-//! then nothing of the new reading counts: to leave a line out could open what somebody meant to close.
+//! A file is read whole, and its content replaced whole when it changes. A line that cannot be understood names itself,
+//! and then nothing of the new content counts: to leave a line out could open what somebody meant to close. Each file
+//! stands for itself: a wrong rule must not keep a user in whose password was taken away.
 
 mod acl_file;
 mod cdb;
@@ -62,12 +63,23 @@ pub struct FileError {
     pub what: String,
 }
 
-/// One reading of the files.
-#[derive(Debug, Default)]
+/// What was read of the files.
+#[derive(Clone, Debug, Default)]
 pub struct Reading {
-    passwords: AHashMap<Arc<str>, Arc<str>>,
-    acl: Option<AclFile>,
+    passwords: Arc<AHashMap<Arc<str>, Arc<str>>>,
+    acl: Option<Arc<AclFile>>,
 }
+
+/// One of the files.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Passwords,
+    Acl,
+    Cdb,
+}
+
+/// In the order of [`Looks`].
+const PARTS: [Part; 3] = [Part::Passwords, Part::Acl, Part::Cdb];
 
 /// The files, as they were read last.
 #[derive(Debug)]
@@ -77,17 +89,28 @@ pub struct Files {
     looks: Mutex<Looks>,
 }
 
-/// What became of files that changed.
+/// Another reading is in force.
 #[derive(Debug)]
 pub struct Reread {
     /// The earlier reading.
     pub old: Arc<Reading>,
     /// The one in force now.
     pub new: Arc<Reading>,
+    /// The files whose content is new.
+    pub files: Vec<PathBuf>,
+}
+
+/// What a look at the files came to.
+#[derive(Debug, Default)]
+pub struct Look {
+    /// What is in force since, if anything changed.
+    pub reread: Option<Reread>,
+    /// Changed files that cannot be read or understood: what was read of them before stays in force.
+    pub errors: Vec<FileError>,
 }
 
 /// What the files looked like.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Looks {
     /// When they were read.
     read: [Stamp; 3],
@@ -101,7 +124,7 @@ impl Files {
     /// # Errors
     /// The first line that cannot be understood, or the file that cannot be read.
     pub fn open(settings: FilesSettings) -> Result<Self, FileError> {
-        let read = looks(&settings);
+        let read = looks_of(&settings);
         let reading = Reading::read(&settings)?;
         Ok(Files {
             settings,
@@ -120,47 +143,87 @@ impl Files {
         self.reading.load_full()
     }
 
-    /// Reads the files again once they have changed and settled; the earlier reading and the new one then. It is called
-    /// several times a second. Blocks.
-    ///
-    /// # Errors
-    /// As [`Files::open`], once for each change; the earlier reading stays in force.
-    pub fn look(&self) -> Result<Option<Reread>, FileError> {
-        let now = looks(&self.settings);
-        {
-            let mut looks = self.looks.lock();
-            let settled = looks.last == now;
-            looks.last = now;
+    /// Reads again each file that has changed and settled. A wrong one is told once for each change. It is called several
+    /// times a second. Blocks.
+    pub fn look(&self) -> Look {
+        // Held to the end: whoever takes another reading meanwhile must not lose to this one.
+        let mut looks = self.looks.lock();
+        let now = looks_of(&self.settings);
+        let last = std::mem::replace(&mut looks.last, now);
+        let old = self.reading.load_full();
+        let (mut new, mut files, mut errors) = (Reading::clone(&old), Vec::new(), Vec::new());
+        for (place, part) in PARTS.into_iter().enumerate() {
+            let Some(file) = self.settings.file(part) else { continue };
             // Half a file may be a right one that says something else.
-            if !settled || looks.read == now {
-                return Ok(None);
+            if last[place] != now[place] || looks.read[place] == now[place] {
+                continue;
             }
-            looks.read = now;
+            looks.read[place] = now[place];
+            match new.read_part(part, file, self.settings.dialect) {
+                Ok(()) => files.push(file.clone()),
+                Err(error) => errors.push(error),
+            }
         }
-        let new = Arc::new(Reading::read(&self.settings)?);
+        let reread = (!files.is_empty()).then(|| {
+            let new = Arc::new(new);
+            self.reading.store(new.clone());
+            Reread { old, new, files }
+        });
+        Look { reread, errors }
+    }
+
+    /// Puts in force what `fresh` has just read of the same files, without waiting for them to settle. `None` if it is
+    /// about others, or they have changed since. Blocks.
+    pub fn take(&self, fresh: &Files) -> Option<Reread> {
+        let mut looks = self.looks.lock();
+        let read = fresh.looks.lock().read;
+        if fresh.settings != self.settings || read != looks_of(&self.settings) {
+            return None;
+        }
+        *looks = Looks { read, last: read };
+        let new = fresh.reading();
         let old = self.reading.swap(new.clone());
-        Ok(Some(Reread { old, new }))
+        let files = PARTS.into_iter().filter_map(|part| self.settings.file(part).cloned()).collect();
+        Some(Reread { old, new, files })
     }
 }
 
-fn looks(settings: &FilesSettings) -> [Stamp; 3] {
-    [&settings.password_file, &settings.acl_file, &settings.cdb].map(|file| file.as_deref().and_then(stamp))
+impl FilesSettings {
+    fn file(&self, part: Part) -> Option<&PathBuf> {
+        match part {
+            Part::Cdb => self.cdb.as_ref(),
+            _ if self.cdb.is_some() => None,
+            Part::Passwords => self.password_file.as_ref(),
+            Part::Acl => self.acl_file.as_ref(),
+        }
+    }
+}
+
+fn looks_of(settings: &FilesSettings) -> [Stamp; 3] {
+    PARTS.map(|part| settings.file(part).and_then(|file| stamp(file)))
 }
 
 impl Reading {
     fn read(settings: &FilesSettings) -> Result<Self, FileError> {
-        if let Some(file) = &settings.cdb {
-            return cdb::parse(&bytes(file)?, file);
+        let mut reading = Reading::default();
+        for part in PARTS {
+            if let Some(file) = settings.file(part) {
+                reading.read_part(part, file, settings.dialect)?;
+            }
         }
-        let passwords = match &settings.password_file {
-            Some(file) => password_file::parse(&text(file)?, file, settings.dialect)?,
-            None => AHashMap::default(),
-        };
-        let acl = match &settings.acl_file {
-            Some(file) => Some(AclFile::parse(&text(file)?, file, settings.dialect)?),
-            None => None,
-        };
-        Ok(Reading { passwords, acl })
+        Ok(reading)
+    }
+
+    /// Reads what `file` holds; on an error everything stays.
+    fn read_part(&mut self, part: Part, file: &PathBuf, dialect: Dialect) -> Result<(), FileError> {
+        match part {
+            Part::Passwords => {
+                self.passwords = Arc::new(password_file::parse(&text(file)?, file, dialect)?);
+            }
+            Part::Acl => self.acl = Some(Arc::new(AclFile::parse(&text(file)?, file, dialect)?)),
+            Part::Cdb => *self = cdb::parse(&bytes(file)?, file)?,
+        }
+        Ok(())
     }
 
     /// The stored password of a user.

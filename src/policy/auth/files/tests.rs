@@ -13,7 +13,7 @@ fn acl(text: &str, dialect: Dialect) -> Result<Reading, FileError> {
     let acl = AclFile::parse(text, "/etc/acl".as_ref(), dialect)?;
     let passwords = format!("ann:{STORED}\nbob:{STORED}\n");
     let passwords = password_file::parse(&passwords, "/etc/passwd".as_ref(), dialect)?;
-    Ok(Reading { passwords, acl: Some(acl) })
+    Ok(Reading { passwords: Arc::new(passwords), acl: Some(Arc::new(acl)) })
 }
 
 /// `yes`, `no` by a denying line, or `-` if no line says anything.
@@ -129,7 +129,7 @@ fn only_users_whose_lines_differ_are_told_of_a_change() {
     let new =
         acl(&format!("# one more line\n{}", FILE.replace("write w", "read w")), Dialect::Mosquitto).unwrap();
     assert!(!old.same_for(&new, "ann") && old.same_for(&new, "bob"));
-    let other = Reading { passwords: AHashMap::default(), ..acl(FILE, Dialect::Mosquitto).unwrap() };
+    let other = Reading { passwords: Arc::default(), ..acl(FILE, Dialect::Mosquitto).unwrap() };
     assert!(!old.same_for(&other, "bob") && old.same_for(&other, "carl"));
 }
 
@@ -141,16 +141,61 @@ fn a_changed_file_is_read_once_it_has_settled_and_a_bad_one_changes_nothing() {
     let settings = FilesSettings { acl_file: Some(file.clone()), ..FilesSettings::default() };
     let files = Files::open(settings).unwrap();
     let allowed = |topic| asked(&files.reading(), Some("ann"), Access::PUBLISH, topic) == "yes";
-    assert!(allowed("a") && files.look().unwrap().is_none());
+    let nothing = |look: Look| look.reread.is_none() && look.errors.is_empty();
+    assert!(allowed("a") && nothing(files.look()));
     std::fs::write(&file, "user ann\ntopic bb\n").unwrap();
-    assert!(files.look().unwrap().is_none(), "it may not be finished");
-    assert!(files.look().unwrap().is_some() && allowed("bb") && !allowed("a"));
+    assert!(nothing(files.look()), "it may not be finished");
+    assert!(files.look().reread.is_some() && allowed("bb") && !allowed("a"));
     std::fs::write(&file, "user ann\ntopic ccc\ntopic\n").unwrap();
-    assert!(files.look().unwrap().is_none());
-    assert_eq!(files.look().unwrap_err().line, Some(3));
-    assert!(files.look().unwrap().is_none(), "it is told once");
+    assert!(nothing(files.look()));
+    let look = files.look();
+    assert!(look.reread.is_none() && look.errors[0].line == Some(3), "{look:?}");
+    assert!(nothing(files.look()), "it is told once");
     assert!(allowed("bb"));
     std::fs::remove_file(&file).unwrap();
     let _ = files.look();
-    assert!(files.look().is_err() && allowed("bb"));
+    assert!(files.look().errors.len() == 1 && allowed("bb"));
+}
+
+#[test]
+fn each_file_keeps_its_own_last_good_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let [passwd, acl] = ["passwd", "acl"].map(|name| folder.path().join(name));
+    std::fs::write(&passwd, format!("ann:{STORED}\nbob:{STORED}\n")).unwrap();
+    std::fs::write(&acl, "user ann\ntopic a\n").unwrap();
+    let (password_file, acl_file) = (Some(passwd.clone()), Some(acl.clone()));
+    let settings = FilesSettings { password_file, acl_file, ..FilesSettings::default() };
+    let files = Files::open(settings.clone()).unwrap();
+    let allowed = |topic| asked(&files.reading(), Some("ann"), Access::PUBLISH, topic) == "yes";
+    std::fs::write(&acl, "nonsense\n").unwrap();
+    std::fs::write(&passwd, format!("ann:{STORED}\n")).unwrap();
+    files.look();
+    let look = files.look();
+    assert_eq!((look.errors.len(), look.errors[0].line), (1, Some(1)), "{look:?}");
+    assert_eq!(look.reread.unwrap().files, std::slice::from_ref(&passwd));
+    assert!(files.reading().stored("bob").is_none() && allowed("a"));
+    std::fs::write(&acl, "user ann\ntopic bb\n").unwrap();
+    std::fs::write(&passwd, "nonsense\n").unwrap();
+    files.look();
+    assert_eq!(files.look().errors[0].file, passwd);
+    assert!(files.reading().stored("ann").is_some() && allowed("bb") && !allowed("a"));
+}
+
+#[test]
+fn a_fresh_reading_counts_at_once_if_it_is_of_the_same_files_as_they_are_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let acl = folder.path().join("acl");
+    let of = |file: &PathBuf| FilesSettings { acl_file: Some(file.clone()), ..FilesSettings::default() };
+    std::fs::write(&acl, "user ann\ntopic a\n").unwrap();
+    let files = Files::open(of(&acl)).unwrap();
+    let allowed = |topic| asked(&files.reading(), Some("ann"), Access::PUBLISH, topic) == "yes";
+    std::fs::write(&acl, "user ann\ntopic bb\n").unwrap();
+    let fresh = Files::open(of(&acl)).unwrap();
+    assert!(files.take(&fresh).is_some() && allowed("bb"));
+    assert!(files.look().reread.is_none() && files.look().reread.is_none(), "it was read");
+    std::fs::write(&acl, "user ann\ntopic ccc\n").unwrap();
+    assert!(files.take(&fresh).is_none() && allowed("bb"), "they have changed since");
+    let other = folder.path().join("other");
+    std::fs::write(&other, "").unwrap();
+    assert!(files.take(&Files::open(of(&other)).unwrap()).is_none());
 }
