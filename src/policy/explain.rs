@@ -13,7 +13,10 @@ use crate::mqtt::TopicFilter;
 
 use super::{
     acl::{Access, Object, Open, Outcome, Sources, SubscribeRule, Voiced, reserved},
-    auth::desk::{Said, Tag},
+    auth::{
+        backends::{Backends, Kind},
+        desk::{Said, Tag},
+    },
     command::CommandTopics,
     decision::{Denial, Operation, Stage},
     live::Inquiry,
@@ -89,8 +92,8 @@ pub enum Verdict {
 /// What is known of whom the question is about.
 #[derive(Debug)]
 pub(super) struct Subject<'a> {
-    /// How it came in; `None` if it is not connected.
-    pub listener: Option<String>,
+    /// How it came in; if it is not connected, whose backends are asked instead.
+    pub listener: Result<String, String>,
     /// What the login came to.
     pub login: Result<String, Denial>,
     /// Who speaks about its rights.
@@ -114,20 +117,27 @@ impl Policy {
         topic: &str,
     ) -> Explanation {
         let book = self.book();
-        let login = self.not_banned(user, address).and_then(|bans| match book.account(user) {
+        let settings = self.settings().clone();
+        let route = settings.backends.route("", user);
+        // Whom nobody asks about has no say: an account that is disabled there keeps nobody out.
+        let known_as = route.iter().find(|(backend, _)| matches!(backend.kind, Kind::Sqlite));
+        let account = known_as.and_then(|(_, name)| book.account(name));
+        let login = self.not_banned(user, address).and_then(|bans| match account {
             Some(account) if !account.enabled => {
                 Err(Denial::not_authorized(Stage::Login, None, "the account is disabled"))
             }
             Some(account) if account.roles.is_empty() => Ok(format!("an account without roles{bans}")),
             Some(account) => Ok(format!("an account with the roles {}{bans}", account.roles.join(", "))),
+            None if known_as.is_none() => Ok(format!("sqlite is not asked: its accounts do not count{bans}")),
+            None if route.len() > 1 => Ok(format!("no account in sqlite: another backend may know it{bans}")),
             None => Ok(format!(
                 "no account: only a client without a login, or with a certificate, can be this user{bans}"
             )),
         });
-        let settings = self.settings().clone();
         let sources = settings.sources_for(&book, user, client_id);
         let (locked, subscribe) = (self.lock().view(&user.into()), settings.subscribe);
-        let subject = Subject { listener: None, login, sources: &sources, subscribe, locked: &locked };
+        let listener = Err(whose_backends(&settings.backends, user));
+        let subject = Subject { listener, login, sources: &sources, subscribe, locked: &locked };
         let mut told: Vec<(Tag, Said)> = Vec::new();
         loop {
             let recall = &mut |tag: &Tag| find(&told, tag);
@@ -230,11 +240,28 @@ impl Policy {
             user: user.to_owned(),
             client_id: client_id.to_owned(),
             topic: topic.to_owned(),
-            live: subject.listener.is_some(),
+            live: subject.listener.is_ok(),
             answers,
         };
         (explanation, open)
     }
+}
+
+/// Who is asked about somebody who is not connected, and who would be elsewhere.
+fn whose_backends(backends: &Backends, user: &str) -> String {
+    let names = |listener: &str| {
+        let names: Vec<_> =
+            backends.route(listener, user).iter().map(|(one, _)| one.name.to_string()).collect();
+        names.join(", ")
+    };
+    let mut own: Vec<_> = backends.listeners.keys().collect();
+    own.sort_unstable();
+    let own = own.into_iter().map(|name| format!("; listener {name:?} asks {}", names(name)));
+    format!(
+        "no connected client was named: [auth] backends are asked ({}){}",
+        names(""),
+        own.collect::<String>()
+    )
 }
 
 fn find(told: &[(Tag, Said)], tag: &Tag) -> Option<Said> {
@@ -286,7 +313,7 @@ pub(super) async fn settle(
     commands: Option<CommandTopics>,
 ) -> (Result<Arc<str>, Denial>, Vec<Voiced>) {
     let (login, locked) = (Ok(String::new()), &View::default());
-    let subject = Subject { listener: None, login, sources, subscribe, locked };
+    let subject = Subject { listener: Err(String::new()), login, sources, subscribe, locked };
     let mut told = Vec::new();
     loop {
         let mut open = Vec::new();
@@ -325,8 +352,8 @@ fn stages(subject: &Subject<'_>, access: Access, verdict: &Result<Arc<str>, Deni
         Ok(_) => Stage::Allow,
     };
     let listener = match &subject.listener {
-        Some(how) => judged("listener", Verdict::Pass, how.clone()),
-        None => judged("listener", Verdict::NotAsked, "no connected client was named".into()),
+        Ok(how) => judged("listener", Verdict::Pass, how.clone()),
+        Err(instead) => judged("listener", Verdict::NotAsked, instead.clone()),
     };
     let rest = Stage::ALL.into_iter().filter(|stage| *stage != Stage::Listener).map(|stage| {
         let name = stage.to_string();
@@ -378,7 +405,7 @@ mod tests {
 
     fn verdicts(sources: &Sources, access: Access, topic: &str) -> Vec<Verdict> {
         let (login, subscribe, locked) = (Ok(String::new()), SubscribeRule::Covered, &View::default());
-        let subject = Subject { listener: None, login, sources, subscribe, locked };
+        let subject = Subject { listener: Err(String::new()), login, sources, subscribe, locked };
         let verdict = decide(&subject, access, topic, None, &mut |_| None, &mut Vec::new());
         stages(&subject, access, &verdict).into_iter().map(|judged| judged.verdict).collect()
     }

@@ -589,7 +589,7 @@ impl Gate {
             (_, None) => Ok("without a login".to_owned()),
         };
         let subject = Subject {
-            listener: Some(format!("by listener {listener:?} from {address}")),
+            listener: Ok(format!("by listener {listener:?} from {address}")),
             login,
             sources: &self.sources,
             subscribe: self.policy.settings().subscribe,

@@ -117,3 +117,37 @@ fn explain_and_acl_test_show_what_each_backend_says() {
     assert_eq!((&said[0]["backend"], &said[0]["says"]), (&"sqlite".into(), &"not known".into()), "{json}");
     assert_eq!((&said[1]["backend"], &said[1]["says"]), (&"files".into(), &"not known".into()), "{json}");
 }
+
+/// Bug: `explain` did not say whose backends it had asked, and an account that no listener asks about counted.
+#[test]
+fn explain_names_the_listener_whose_backends_it_asked_and_those_that_ask_others() {
+    let human = free_port();
+    let own =
+        format!("[[listener]]\nname = \"human\"\naddress = \"127.0.0.1:{human}\"\nbackends = [\"files\"]\n");
+    let subject = with_files(Subject::with().section(&own), &passwd(&["ann"]), "user ann\ntopic a\n", "");
+    subject.command(&["user", "add", "ann", "--hash", HASH]).exits(0);
+    subject.command(&["user", "disable", "ann"]).exits(0);
+    subject.port();
+    let answer = subject.command(&["explain", "ann", "publish", "a"]).exits(3);
+    let asked = "[auth] backends are asked (sqlite); listener \"human\" asks files";
+    assert!(answer.out.contains(asked) && answer.out.contains("the account is disabled"), "{answer:?}");
+    // What sqlite says keeps nobody out where it is not asked.
+    let (mut ann, connack) = crate::support::Client::connect(human, &login("ann"));
+    assert_eq!(connack.code, 0);
+    assert!(may_publish(&mut ann, "a"));
+    let answer = subject.command(&["explain", "--client", "ann", "publish", "a"]).exits(0);
+    let (by, says) = ("by listener \"human\"", "backend    files      allow: acl:2: topic a");
+    assert!(answer.out.contains(by) && answer.out.contains(says), "{answer:?}");
+    assert!(!answer.out.contains("backend    sqlite"), "{answer:?}");
+}
+
+#[test]
+fn explain_does_not_count_an_account_that_nobody_asks_about() {
+    let settings = Subject::with().section("[auth]\nbackends = [\"files\"]\n");
+    let subject = with_files(settings, &passwd(&["ann"]), "user ann\ntopic a\n", "");
+    subject.command(&["user", "add", "ann", "--hash", HASH]).exits(0);
+    subject.command(&["user", "disable", "ann"]).exits(0);
+    assert!(may_publish(&mut subject.accept(&login("ann")), "a"));
+    let answer = subject.command(&["explain", "ann", "publish", "a"]).exits(0);
+    assert!(answer.out.contains("(files)") && answer.out.contains("sqlite is not asked"), "{answer:?}");
+}
