@@ -153,6 +153,7 @@ impl Gateway {
             accounts: accounts.clone(),
             doors: seen.clone(),
             latch: latch.as_ref().map(Latch::view),
+            bridges: bridges.watch(),
         };
         let admin = Admin {
             broker: broker.clone(),

@@ -74,6 +74,7 @@ pub(super) struct Surroundings {
     pub doors: Arc<ArcSwap<admin::Doors>>,
     /// How the second factor stands, if it is used.
     pub latch: Option<watch::Receiver<Arc<View>>>,
+    pub bridges: admin::Bridges,
 }
 
 impl Opened {
@@ -175,7 +176,7 @@ impl Surroundings {
             closed_by_another: lock.holds().any(|(scope, holder, _)| concerns(scope, holder)),
             service: self.latch.as_ref().and_then(|latch| trouble(&latch.borrow())),
             certificate_expires: self.doors.load().certificates.iter().any(|tls| runs_out(tls)),
-            bridge_down: false,
+            bridge_down: (self.bridges)().iter().any(|bridge| !bridge.connected),
             obeyed,
         }
     }

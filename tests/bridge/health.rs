@@ -27,8 +27,11 @@ fn the_state_is_retained_on_both_sides_and_follows_the_connection() {
     eventually("1 here again", || (here.receive().text() == "1").then_some(()));
     cloud.stop();
     eventually("0 here", || (here.receive().text() == "0").then_some(()));
+    let led_says_down = || subject.command(&["panel", "status"]).exits(0).out.contains("bridge-down");
+    eventually("the LED says that the bridge is down", || led_says_down().then_some(()));
     cloud.begin();
     eventually("1 here once more", || (here.receive().text() == "1").then_some(()));
+    eventually("the LED has forgotten it", || (!led_says_down()).then_some(()));
     let mut there = cloud.client("there");
     there.subscribe(STATE, 1);
     eventually("1 there once more", || (there.receive().text() == "1").then_some(()));
