@@ -72,13 +72,13 @@ impl Probe {
     }
 
     /// Tells the figures. Fails if the load was felt: half of all messages took more than `factor` times as long as
-    /// without it (or 10 ms, where that is more), or one took longer than 2 s.
+    /// without it (or 100 ms, where that is more: other things run on the machine), or one took longer than 5 s.
     pub fn finish(self, what: &str, factor: u32) {
         self.stop.store(true, Ordering::Relaxed);
         let loaded = Times::of(self.thread.join().expect("the two are not cut off"));
         eprintln!("{what}: latency without load {}; under load {loaded}", self.quiet);
-        let most = (self.quiet.half * factor).max(Duration::from_millis(10));
+        let most = (self.quiet.half * factor).max(Duration::from_millis(100));
         assert!(loaded.half <= most, "{what}: {:?} and not {:?}", loaded.half, self.quiet.half);
-        assert!(loaded.longest <= Duration::from_secs(2), "{what}: {:?}", loaded.longest);
+        assert!(loaded.longest <= Duration::from_secs(5), "{what}: {:?}", loaded.longest);
     }
 }
