@@ -124,3 +124,22 @@ fn a_bad_line_in_one_file_does_not_hold_back_the_other() {
     subject.accept(&login("ann")).ping();
     assert_eq!(subject.log().matches("acl:3:").count(), 1, "{}", subject.log());
 }
+
+/// A pipe would have kept `reload` waiting for a writer, and every other command behind it.
+#[test]
+fn a_pipe_in_place_of_a_file_holds_nothing_up() {
+    let subject = only(&passwd(&["ann", "bob"]), "user ann\ntopic a\n");
+    let mut ann = subject.accept(&login("ann"));
+    let mut bob = subject.accept(&login("bob"));
+    let pipe = subject.directory().join("acl");
+    std::fs::remove_file(&pipe).expect("remove the file");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let answer = subject.command(&["reload"]);
+    assert!(
+        answer.code != 0 && answer.err.contains("acl cannot be read: it is not a regular file"),
+        "{answer:?}"
+    );
+    write(&subject, "passwd", &passwd(&["ann"]));
+    bob.expect_disconnect(0x87);
+    assert!(may_publish(&mut ann, "a"));
+}

@@ -9,11 +9,12 @@ mod cdb;
 mod password_file;
 mod rights;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{fs::File, io::Read, os::unix::fs::OpenOptionsExt, path::PathBuf, sync::Arc};
 
 use ahash::AHashMap;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use rustix::fs::OFlags;
 
 use super::{
     password::SaltReading,
@@ -256,11 +257,21 @@ impl Reading {
 /// The content of a file.
 fn bytes(file: &PathBuf) -> Result<Vec<u8>, FileError> {
     let fail = |what: String| FileError { file: file.clone(), line: None, what };
-    let size = std::fs::metadata(file).map_err(|error| fail(format!("cannot be read: {error}")))?.len();
+    let unreadable = |error: std::io::Error| fail(format!("cannot be read: {error}"));
+    // Opening a pipe would wait for whoever writes to it.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let mut open = File::options().read(true).custom_flags(flags).open(file).map_err(unreadable)?;
+    let metadata = open.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(fail("cannot be read: it is not a regular file".into()));
+    }
+    let size = metadata.len();
     if size > LARGEST {
         return Err(fail(format!("has {size} bytes; at most {LARGEST} are read")));
     }
-    std::fs::read(file).map_err(|error| fail(format!("cannot be read: {error}")))
+    let mut content = Vec::new();
+    open.read_to_end(&mut content).map_err(unreadable)?;
+    Ok(content)
 }
 
 /// The text of a file. What is no UTF-8 cannot be a name or a topic of MQTT.
