@@ -134,10 +134,10 @@ fn execute(
     decide: impl FnOnce(&Accounts, TestQuestion) -> anyhow::Result<Answer>,
     console: &mut Console,
 ) -> anyhow::Result<ExitCode> {
-    let db = AccountsDb::open(state_dir)?;
+    let db = || AccountsDb::open(state_dir);
     match command {
-        AclCommand::Allow(rule) => add(&db, rule, false, console)?,
-        AclCommand::Deny(rule) => add(&db, rule, true, console)?,
+        AclCommand::Allow(rule) => add(&db()?, rule, false, console)?,
+        AclCommand::Deny(rule) => add(&db()?, rule, true, console)?,
         AclCommand::Remove {
             subject: Some(subject),
             access: Some(access),
@@ -145,15 +145,15 @@ fn execute(
             deny,
             ..
         } => {
-            db.remove_rule(&RuleRecord { subject, access, filter, deny })?;
+            db()?.remove_rule(&RuleRecord { subject, access, filter, deny })?;
             writeln!(console.out, "rule removed")?;
         }
         AclCommand::Remove { row, .. } => {
-            db.remove_rule_row(row.context("say which rule: SUBJECT ACCESS FILTER, or --row")?)?;
+            db()?.remove_rule_row(row.context("say which rule: SUBJECT ACCESS FILTER, or --row")?)?;
             writeln!(console.out, "rule removed")?;
         }
         AclCommand::List { subject, json } => {
-            let rules: Vec<Listed> = db.rules(subject.as_ref())?.into_iter().map(Listed::from).collect();
+            let rules: Vec<Listed> = db()?.rules(subject.as_ref())?.into_iter().map(Listed::from).collect();
             if json {
                 console.json(&rules)?;
             } else if rules.iter().all(|rule| rule.problem.is_none()) {
@@ -165,7 +165,8 @@ fn execute(
             }
         }
         AclCommand::Test { user, access, topic, client_id, json } => {
-            let accounts = db.load()?;
+            // Asking makes no database.
+            let accounts = if AccountsDb::exists(state_dir) { db()?.load()? } else { Accounts::default() };
             let answer = decide(&accounts, TestQuestion { user, client_id, access, topic })?;
             let word = if answer.allowed { "allow" } else { "deny" };
             if json {

@@ -1,11 +1,13 @@
 //! What every command needs: the configuration that was named, and the log.
 
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tracing::level_filters::LevelFilter;
 
 use crate::config::{Config, ConfigError, Level, Log, LogFormat, LogTarget};
+use crate::store::AccountsDb;
 use crate::system::log;
 
 /// What was asked besides the command itself.
@@ -28,12 +30,54 @@ impl Context {
         Config::load(self.config.as_deref())
     }
 
-    /// The state folder of the configuration, for commands that need nothing else of it.
+    /// The state folder, for commands that need nothing else of the configuration. If that is wrong elsewhere, standard
+    /// error tells it and the command goes on: a gateway that runs can be closed whatever became of its file.
     ///
     /// # Errors
-    /// As [`Context::config`].
+    /// As [`Context::config`], if the file does not tell the folder either.
     pub fn state_dir(&self) -> Result<PathBuf, ConfigError> {
-        Ok(self.config()?.gateway.state)
+        let error = match self.config() {
+            Ok(config) => return Ok(config.gateway.state),
+            Err(error) => error,
+        };
+        let Some(state) = error.state() else { return Err(error) };
+        let first = error.problems().first();
+        let place = first.map(|first| format!(":{}:{}: {}", first.line, first.column, first.what));
+        // Nobody may be listening; the command matters more.
+        let _ = writeln!(
+            std::io::stderr(),
+            "warning: the configuration has an error, {}{} (see: latchgate check); the state directory {} is used",
+            error.file().display(),
+            place.unwrap_or_default(),
+            state.display()
+        );
+        Ok(state)
+    }
+
+    /// Why there are no accounts to read or change, if `state` holds no database of them: an empty one must not be made,
+    /// which would look as if the accounts were lost.
+    pub fn no_accounts(&self, state: &Path) -> Option<String> {
+        (!AccountsDb::exists(state)).then(|| {
+            let chosen = match Config::located(self.config.as_deref()) {
+                Some(config) => format!("the configuration {} leads there", config.display()),
+                None => "no configuration is named, by --config or LATCHGATE_CONFIG, so the state is looked for in the \
+                         working directory"
+                    .to_owned(),
+            };
+            format!("there is no database of accounts {}: {chosen}", state.join(AccountsDb::FILE).display())
+        })
+    }
+
+    /// The state folder, for commands about the accounts in it. `makes`: the command may begin a new database.
+    ///
+    /// # Errors
+    /// As [`Context::state_dir`], and if there is no database and none is to be made.
+    pub fn state_with_accounts(&self, makes: bool) -> anyhow::Result<PathBuf> {
+        let state = self.state_dir()?;
+        match self.no_accounts(&state) {
+            Some(why) if !makes => bail!("{why}; `latchgate run` makes it, and `latchgate user add`"),
+            _ => Ok(state),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{NO, admin, console::shown, context::BadUsage, output};
 use crate::policy::lock::{Holder, Scope};
+use crate::store::AccountsDb;
 
 /// The lock of the running gateway: closes it, in part or as a whole, at once and in live sessions
 #[derive(Debug, clap::Subcommand)]
@@ -95,6 +96,14 @@ fn change(state: &Path, path: &str, args: &ScopeArgs) -> anyhow::Result<()> {
     if args.json {
         output::print_json(&answer)?;
     }
+    if let (true, Some(user)) = (path.ends_with("close"), &args.user)
+        && has_account(state, user) == Some(false)
+    {
+        output::note(&format!(
+            "there is no account {user:?}; it is closed for whoever logs in under the name by another way, such as a \
+             certificate"
+        ));
+    }
     if let Some(why) = answer["not_kept"].as_str() {
         bail!("{scope} is closed now, but that could not be stored, so a restart opens it: {why}");
     }
@@ -116,6 +125,15 @@ fn change(state: &Path, path: &str, args: &ScopeArgs) -> anyhow::Result<()> {
         output::print(&format!("{scope}: {did}\n"))?;
     }
     Ok(())
+}
+
+/// Whether there is an account of the name; `None` if that cannot be told, as by somebody who may talk to the gateway
+/// but not read its files.
+fn has_account(state: &Path, user: &str) -> Option<bool> {
+    match AccountsDb::exists(state) {
+        true => AccountsDb::open(state).ok()?.has_user(user).ok(),
+        false => Some(false),
+    }
 }
 
 /// The state for people.

@@ -117,12 +117,26 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(args, &context),
         Command::Setup(args) => setup::run(args, &context),
         Command::Hash(args) => hash::run(args),
-        Command::User(command) => user::run(command, &context.state_dir()?),
-        Command::Role(command) => role::run(command, &context.state_dir()?),
+        Command::User(command) => {
+            let makes = matches!(command, user::UserCommand::Add { .. });
+            user::run(command, &context.state_with_accounts(makes)?)
+        }
+        Command::Role(command) => {
+            let makes = matches!(command, role::RoleCommand::Add { .. });
+            role::run(command, &context.state_with_accounts(makes)?)
+        }
         Command::Acl(command) => {
-            let config = context.config()?;
-            acl::run(command, &config.gateway.state, |accounts, question| {
-                let settings = gateway::open_policy_settings(&config)?;
+            let state = match command {
+                acl::AclCommand::Test { .. } => context.config()?.gateway.state,
+                acl::AclCommand::Allow(_) | acl::AclCommand::Deny(_) => context.state_with_accounts(true)?,
+                _ => context.state_with_accounts(false)?,
+            };
+            if let (acl::AclCommand::Test { .. }, Some(why)) = (&command, context.no_accounts(&state)) {
+                // Other backends may answer, so it is no error.
+                output::note(&why);
+            }
+            acl::run(command, &state, |accounts, question| {
+                let settings = gateway::open_policy_settings(&context.config()?)?;
                 Ok(acl::decide(accounts, &question, &settings))
             })
         }
@@ -133,7 +147,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Ban(command) => ban::run(command, &context.state_dir()?),
         Command::Explain(args) => explain::run(args, || Ok(context.state_dir()?)),
         Command::Bridge(command) => bridge::run(command, &context.state_dir()?),
-        Command::Reload(args) => reload::run(args, &context.state_dir()?),
+        // It is about the configuration, so this must be right.
+        Command::Reload(args) => reload::run(args, &context.config()?.gateway.state),
         Command::Pub(args) => publish::run(args),
         Command::Sub(args) => subscribe::run(args),
         Command::Bench(args) => bench::run(args),

@@ -20,6 +20,11 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
+/// Remarks something on standard error. Nobody may be reading there, which ends no command.
+pub fn note(what: &str) {
+    let _ = writeln!(io::stderr(), "note: {what}");
+}
+
 /// Writes a value to standard output as JSON for people and programs alike.
 pub fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
     print(&format!("{value:#}\n"))

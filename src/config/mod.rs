@@ -9,6 +9,7 @@ mod acl;
 mod admin;
 mod auth;
 mod bridge;
+mod despite;
 mod difference;
 mod error;
 mod gateway;
@@ -91,10 +92,15 @@ impl Config {
     /// Reads the configuration: `explicit` if given, else the file named by `$LATCHGATE_CONFIG`, else
     /// `/etc/latchgate/latchgate.toml` if it exists, else the built-in one.
     pub fn load(explicit: Option<&Path>) -> Result<Config, ConfigError> {
-        match source::locate(explicit, std::env::var_os("LATCHGATE_CONFIG"), Path::new(source::SYSTEM_FILE)) {
+        match Config::located(explicit) {
             Some(file) => Config::parse(&source::read(&file)?, &file),
             None => Ok(Config::builtin()),
         }
+    }
+
+    /// The file that [`Config::load`] reads; `None`: the built-in configuration is used.
+    pub fn located(explicit: Option<&Path>) -> Option<PathBuf> {
+        source::locate(explicit, std::env::var_os("LATCHGATE_CONFIG"), Path::new(source::SYSTEM_FILE))
     }
 
     /// Reads the text of `file`. All errors that can be told apart are reported, not only the first.
@@ -137,6 +143,11 @@ impl Config {
             log: Log::default(),
             file: None,
         }
+    }
+
+    /// The built-in configuration with another state folder, for commands that need nothing else.
+    pub fn with_state(state: PathBuf) -> Config {
+        Config { gateway: Gateway { state, ..Gateway::default() }, ..Config::builtin() }
     }
 
     /// Every backend that is asked anywhere.

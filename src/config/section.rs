@@ -109,6 +109,11 @@ impl<'s> Section<'s> {
         }
     }
 
+    /// What nobody read so far.
+    pub fn unread(&self) -> impl Iterator<Item = (&str, &DeValue<'s>)> {
+        self.entries.iter().map(|(key, value)| (key.get_ref().as_ref(), value.get_ref()))
+    }
+
     /// Notes every key that nobody read, with the nearest of those that are known here.
     pub fn finish(self, known: &[&str], reader: &mut Reader<'_>) {
         let place = if self.path.is_empty() { String::new() } else { format!(" in [{}]", self.path) };

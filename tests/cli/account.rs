@@ -1,6 +1,7 @@
 //! `user`, `role`, `acl`: what they change, what they print, what they refuse.
 
 use super::{command, command_with_input, json, workplace};
+use crate::support::subject::latchgate;
 
 #[test]
 fn accounts_are_added_listed_changed_and_removed() {
@@ -116,4 +117,36 @@ fn roles_carry_rules_to_their_users() {
     assert!(list.contains("operators") && list.contains("alice"), "{list}");
     command(&place, "role revoke operators alice").exits(0);
     command(&place, "acl test alice write plant/x").exits(3);
+}
+
+#[test]
+fn bug_a_listing_where_no_database_is_made_an_empty_one() {
+    let place = workplace();
+    for line in [
+        "user list",
+        "user list --json",
+        "user disable alice",
+        "role list",
+        "acl list --json",
+        "acl remove alice all x",
+        "latch instance list",
+    ] {
+        let answer = command(&place, line).exits(1);
+        assert!(answer.out.is_empty(), "{line}: {answer:?}");
+        assert!(answer.err.contains("there is no database of accounts"), "{line}: {answer:?}");
+        assert!(
+            answer.err.contains("state/accounts.db: the configuration latchgate.toml"),
+            "{line}: {answer:?}"
+        );
+    }
+    let answer = command(&place, "acl test alice read x").exits(3);
+    assert!(answer.err.starts_with("note: there is no database"), "{answer:?}");
+    assert!(!place.path().join("state").exists());
+    if !std::path::Path::new("/etc/latchgate/latchgate.toml").exists() {
+        let answer = latchgate(place.path(), &["user", "list"], "").exits(1);
+        assert!(answer.err.contains("latchgate-state/accounts.db: no configuration is named"), "{answer:?}");
+    }
+    assert_eq!(std::fs::read_dir(place.path()).expect("list").count(), 1, "nothing was made");
+    command(&place, "user add alice --no-password").exits(0);
+    assert!(command(&place, "user list").exits(0).out.contains("alice"));
 }

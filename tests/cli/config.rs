@@ -1,7 +1,7 @@
 //! A wrong configuration is told with file, line, column and the nearest known key.
 
 use super::{command, workplace, write};
-use crate::support::subject::latchgate;
+use crate::support::{Subject, subject::latchgate};
 
 #[test]
 fn a_right_configuration_passes_the_check() {
@@ -18,7 +18,7 @@ fn an_unknown_key_is_told_with_its_place_and_the_nearest_known_one() {
         ("[gatevay]\nstate = \"state\"\n", "latchgate.toml:1:2", "gateway"),
     ] {
         write(place.path(), toml);
-        for line in ["check", "run", "user list"] {
+        for line in ["check", "run", "reload"] {
             let answer = command(&place, line).exits(2);
             assert!(answer.err.contains(at), "{line} of {toml:?}: {}", answer.err);
             assert!(answer.err.contains(&format!("`{nearest}`")), "{line} of {toml:?}: {}", answer.err);
@@ -60,4 +60,62 @@ fn paths_are_relative_to_the_file_they_stand_in() {
     latchgate(place.path(), &["--config", "inner/latchgate.toml", "acl", "allow", "a", "all", "b"], "")
         .exits(0);
     assert!(inner.join("here").is_dir());
+}
+
+#[test]
+fn bug_a_wrong_key_elsewhere_kept_the_gateway_from_being_closed() {
+    let subject = Subject::with().prepare();
+    subject.command(&["user", "add", "bob", "--no-password"]).exits(0);
+    subject.port();
+    let text = std::fs::read_to_string(subject.config()).expect("read the configuration");
+    for (wrong, told) in [
+        (format!("{text}\n[lock]\nunknown = 1\n"), "unknown key `unknown`"),
+        (format!("unknown = 1\n{text}"), "server.conf:1:1: unknown key"),
+        (format!("{text}\n[lock\n"), "server.conf:"),
+    ] {
+        std::fs::write(subject.config(), wrong).expect("write the configuration");
+        for line in [
+            "lock close",
+            "lock status",
+            "lock open",
+            "panel press",
+            "panel press",
+            "panel status",
+            "ban list",
+            "user disable bob",
+            "user enable bob",
+            "user list",
+            "role list",
+            "acl deny bob all x",
+            "acl remove bob all x --deny",
+            "latch instance list",
+        ] {
+            let words: Vec<&str> = line.split(' ').collect();
+            let answer = subject.command(&words).exits(0);
+            let warnings: Vec<&str> =
+                answer.err.lines().filter(|line| line.starts_with("warning: ")).collect();
+            let [warning] = warnings[..] else { panic!("{line}: {}", answer.err) };
+            assert!(warning.contains(told) && warning.contains("state is used"), "{line}: {warning}");
+        }
+        subject.command(&["check"]).exits(2);
+        subject.command(&["acl", "test", "bob", "read", "x"]).exits(2);
+    }
+}
+
+#[test]
+fn the_state_is_not_guessed_when_the_key_that_names_it_may_be_the_wrong_one() {
+    let place = workplace();
+    for toml in
+        ["[gateway]\nstaet = \"s\"\n", "[gatevay]\nstate = \"s\"\n", "[limits\n[gateway]\nstate = \"s\"\n"]
+    {
+        write(place.path(), toml);
+        for line in ["lock close", "user list", "user disable bob"] {
+            let answer = command(&place, line).exits(2);
+            assert!(
+                answer.err.contains("latchgate.toml:1:") || answer.err.contains("latchgate.toml:2:"),
+                "{line}: {answer:?}"
+            );
+        }
+    }
+    assert_eq!(std::fs::read_dir(place.path()).expect("list").count(), 1, "nothing was made");
 }

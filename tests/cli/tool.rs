@@ -94,6 +94,22 @@ fn pub_to_nobody_home_is_exit_1() {
 }
 
 #[test]
+fn bug_pub_and_sub_without_tls_told_a_tls_port_by_reserved_flags() {
+    let tls = "[listener.tls]\ncertificate = \"pki/issued/gate.crt\"\nkey = \"pki/issued/gate.key\"";
+    let subject = Subject::with().without_rules().listener(tls).prepare();
+    subject.command(&["pki", "init"]).exits(0);
+    subject.command(&["pki", "issue", "gate", "--server", "--san", "127.0.0.1"]).exits(0);
+    let port = subject.port().to_string();
+    for version in ["31", "311", "5"] {
+        for words in [&["pub", "-t", "a", "-m", "x"][..], &["sub", "-t", "a", "-C", "1"]] {
+            let arguments = [words, &["-h", "127.0.0.1", "-p", &port, "-V", version]].concat();
+            let answer = latchgate(subject.directory(), &arguments, "").exits(1);
+            assert!(answer.err.contains("is this a TLS port? give --cafile"), "{version}: {}", answer.err);
+        }
+    }
+}
+
+#[test]
 fn pub_tells_a_refusal() {
     let subject = Subject::with().without_rules().start();
     let port = subject.port().to_string();

@@ -133,3 +133,20 @@ fn a_damaged_state_of_the_lock_begins_closed_and_root_opens_it() {
     subject.start_again();
     assert_eq!(lock(&subject, "status"), "open\n");
 }
+
+#[test]
+fn bug_closing_for_a_user_without_an_account_looked_like_success() {
+    let subject = gateway();
+    super::add_user(&subject, "ann", &[]);
+    subject.port();
+    let answer = run(&subject, "close --user nosuch", 0);
+    assert_eq!(answer.out, "gateway for user \"nosuch\": closed\n");
+    assert!(answer.err.starts_with("note: there is no account \"nosuch\""), "{}", answer.err);
+    assert_eq!(state(&subject)["scopes"][0]["user"], "nosuch");
+    let answer = run(&subject, "close publish --user nosuch --json", 0);
+    assert!(answer.err.starts_with("note: there is no account"), "{}", answer.err);
+    serde_json::from_str::<serde_json::Value>(&answer.out).expect("JSON");
+    for line in ["close --user ann", "close", "open --user nosuch"] {
+        assert_eq!(run(&subject, line, 0).err, "", "{line}");
+    }
+}

@@ -17,6 +17,9 @@ use crate::mqtt::{Ack, Packet, Properties, Property, Publish, QoS, ReasonCode, V
 /// The largest packet of MQTT.
 const LARGEST: usize = 268_435_460;
 
+/// How a TLS alert begins: record type and major version (RFC 8446 section 5.1). It is no MQTT packet.
+const TLS_ALERT: [u8; 2] = [21, 3];
+
 /// A packet of the server that the client must see, owned.
 #[derive(Debug)]
 pub enum Received {
@@ -85,11 +88,21 @@ impl Connection {
         };
         connection.send(&Packet::Connect(Box::new(options.packet())), LARGEST)?;
         let (accepted, server_keep_alive) = loop {
-            if let Some(answer) = connection.take_packet(|packet| match packet {
+            let taken = connection.take_packet(|packet| match packet {
                 Packet::ConnAck(connack) => Ok(accepted(&connack)),
                 _ => Err(ClientError::Unexpected("something else before CONNACK")),
-            })? {
-                break answer;
+            });
+            match taken {
+                Err(ClientError::NotMqtt(_))
+                    if options.tls.is_none() && connection.incoming.starts_with(&TLS_ALERT) =>
+                {
+                    return Err(ClientError::TlsPort { host: options.host.clone(), port: options.port });
+                }
+                taken => {
+                    if let Some(answer) = taken? {
+                        break answer;
+                    }
+                }
             }
             connection.exchange().await?;
         };

@@ -49,6 +49,14 @@ pub enum ClientError {
     /// What the server sent is not MQTT.
     #[error("the server sent what is not MQTT")]
     NotMqtt(#[from] DecodeError),
+    /// The server answered our plain CONNECT with TLS.
+    #[error("{host}:{port} speaks TLS, not plain MQTT: is this a TLS port? give --cafile FILE")]
+    TlsPort {
+        /// Host as it was given.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
     /// What the server sent is MQTT, but not what a server sends here.
     #[error("the server sent {0}")]
     Unexpected(&'static str),

@@ -94,7 +94,13 @@ pub struct SwitchArgs {
 
 /// Does what was asked.
 pub fn run(command: LatchCommand, context: &Context) -> anyhow::Result<ExitCode> {
-    let config = context.config()?;
+    let config = match command {
+        LatchCommand::Unpair { forget: true, .. } => Config::with_state(context.state_dir()?),
+        LatchCommand::Instance(InstanceCommand::List { .. }) => {
+            Config::with_state(context.state_with_accounts(false)?)
+        }
+        _ => context.config()?,
+    };
     Console::of_process(|console| execute(command, &config, console))
 }
 
@@ -161,7 +167,10 @@ fn list_instances(
     config: &Config,
     console: &mut Console,
 ) -> anyhow::Result<()> {
-    let pairings = PairingsDb::open(&config.gateway.state)?.load()?;
+    let state = &config.gateway.state;
+    // Listing makes no database.
+    let has_pairings = state.join(PairingsDb::FILE).try_exists().unwrap_or(true);
+    let pairings = if has_pairings { PairingsDb::open(state)?.load()? } else { Vec::new() };
     let wanted = pairings.iter().filter(|pairing| user.is_none_or(|user| pairing.user == user));
     let rows: Vec<[String; 3]> = wanted
         .flat_map(|pairing| pairing.instances.iter().map(|instance| (&pairing.user, instance)))

@@ -38,6 +38,12 @@ impl AccountsDb {
     /// Name of the file in the state directory.
     pub const FILE: &str = "accounts.db";
 
+    /// Whether there is an `accounts.db` in the state directory. One that cannot be looked at may well be there: opening it
+    /// says what is wrong.
+    pub fn exists(state: &Path) -> bool {
+        state.join(Self::FILE).try_exists().unwrap_or(true)
+    }
+
     /// Opens `accounts.db` in the state directory; both are made, private to their owner, if they are missing.
     /// A damaged or newer file is refused. Blocks; reads the whole file once to check it.
     pub fn open(state: &Path) -> Result<Self, StoreError> {
