@@ -136,6 +136,7 @@ impl Gateway {
         doors.change(config, prepared);
         tasks.spawn(policy.clone().follow());
         tasks.spawn(policy.lock().clone().keep_schedule());
+        tasks.spawn(policy.lock().clone().keep_trying());
         tasks.spawn(broker.clone().keep_house());
         tasks.spawn(give_back_memory());
         if config.gateway.sys_interval > 0 {

@@ -63,7 +63,11 @@ fn answer(outcome: Result<Changed, LockError>, scope: Option<&Scope>) -> Result<
 }
 
 async fn status(State(admin): State<Admin>) -> Json<Value> {
-    Json(admin.policy.lock().state().to_json())
+    let lock = admin.policy.lock();
+    let (mut status, not_kept) = (lock.state().to_json(), lock.not_stored());
+    status["stored"] = json!(not_kept.is_none());
+    status["not_kept"] = json!(not_kept);
+    Json(status)
 }
 
 async fn close(

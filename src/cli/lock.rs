@@ -17,7 +17,7 @@ pub enum LockCommand {
         /// Print nothing; the exit status is 3 if anything is closed, else 0
         #[arg(long)]
         quiet: bool,
-        /// Print JSON, as on LATCH/lock
+        /// Print JSON, as on LATCH/lock, and whether that is stored
         #[arg(long, conflicts_with = "quiet")]
         json: bool,
     },
@@ -105,7 +105,10 @@ fn change(state: &Path, path: &str, args: &ScopeArgs) -> anyhow::Result<()> {
         ));
     }
     if let Some(why) = answer["not_kept"].as_str() {
-        bail!("{scope} is closed now, but that could not be stored, so a restart opens it: {why}");
+        bail!(
+            "{scope} is closed now, but that is not stored yet, so a restart would open it; the gateway tries again \
+             every second, `latchgate lock status` tells whether it is stored: {why}"
+        );
     }
     let holders = words(&answer["holders"]);
     let is_closing = path.ends_with("close");
@@ -162,6 +165,9 @@ fn status(state: &Value) -> String {
             words(&scope["holders"]),
             scope["since"].as_str().unwrap_or("?"),
         );
+    }
+    if let Some(why) = state["not_kept"].as_str() {
+        let _ = writeln!(text, "not stored yet, a restart would open what is closed: {}", shown(why));
     }
     text
 }

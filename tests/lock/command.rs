@@ -108,6 +108,15 @@ fn after_a_kill_it_is_what_it_was() {
 
 #[test]
 fn a_damaged_state_of_the_lock_begins_closed_and_root_opens_it() {
+    begins_closed_and_root_opens_it("this is no database ".repeat(1000).as_bytes());
+}
+
+#[test]
+fn an_empty_file_of_the_lock_is_damage_and_not_an_open_gateway() {
+    begins_closed_and_root_opens_it(b"");
+}
+
+fn begins_closed_and_root_opens_it(file: &[u8]) {
     if !rustix::process::geteuid().is_root() {
         return; // The way out is root's.
     }
@@ -118,9 +127,14 @@ fn a_damaged_state_of_the_lock_begins_closed_and_root_opens_it() {
     for tail in ["-wal", "-shm"] {
         let _ = std::fs::remove_file(state_dir.join(format!("lock.db{tail}")));
     }
-    std::fs::write(state_dir.join("lock.db"), "this is no database ".repeat(1000)).expect("write");
+    assert!(!subject.log().contains("CLOSED"), "a first start is no damage: {}", subject.log());
+    std::fs::write(state_dir.join("lock.db"), file).expect("write");
     subject.start_again();
-    assert!(subject.log().contains("CLOSED"), "{}", subject.log());
+    let log = subject.log();
+    assert!(log.contains("CLOSED") && log.contains("lock release panel"), "{log}");
+    // Nobody looked at it, and there was a power cut.
+    subject.kill();
+    subject.start_again();
     let now = state(&subject);
     assert_eq!(now["holders"][0], "panel", "{now}");
     let mut client = subject.v5("a");

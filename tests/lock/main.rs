@@ -6,6 +6,7 @@ mod support;
 
 mod announced;
 mod command;
+mod full;
 mod hold;
 mod load;
 mod refusal;

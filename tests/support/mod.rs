@@ -8,6 +8,7 @@ pub mod packet;
 pub mod property;
 pub mod reader;
 pub mod relay;
+pub mod small_disk;
 pub mod subject;
 pub mod websocket;
 

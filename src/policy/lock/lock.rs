@@ -24,11 +24,12 @@ use tokio::sync::{Notify, watch};
 
 use super::{
     closure::{Compiled, View},
+    keep::Stored,
     schedule::Window,
     scope::{Cause, Held, Holder, Scope},
     state::State,
     status::Told,
-    store::{Edit, Entry, LockStore, LockStoreError, entries},
+    store::{Entry, LockStore, LockStoreError, entries},
 };
 use crate::policy::{decision::Denial, live::Live};
 
@@ -77,7 +78,8 @@ pub struct Changed {
     pub changed: bool,
     /// The state now.
     pub state: Arc<State>,
-    /// Why it could not be kept, although it is in force: after a restart it is what it was before.
+    /// Why it could not be kept, although it is in force: after a restart it is what it was before, unless a later
+    /// attempt keeps it, see [`Lock::keep_trying`].
     pub not_kept: Option<String>,
 }
 
@@ -121,9 +123,13 @@ pub struct Lock {
     /// Told that there are other settings.
     pub(super) settings_changed: Notify,
     live: Arc<Live>,
-    store: Arc<dyn LockStore>,
+    pub(super) store: Arc<dyn LockStore>,
     /// What is kept. Held while something is changed: one change at a time.
-    kept: tokio::sync::Mutex<State>,
+    pub(super) kept: tokio::sync::Mutex<Stored>,
+    /// Why what is in force is not kept, if so.
+    pub(super) not_stored: parking_lot::Mutex<Option<String>>,
+    /// Told that something could not be kept.
+    pub(super) failed: Notify,
     announcer: OnceLock<Box<dyn Announcer>>,
     changes: watch::Sender<Arc<State>>,
     told: Told,
@@ -159,6 +165,11 @@ impl Lock {
         } else if state.is_any_closed() {
             tracing::warn!(scopes = state.closed().count(), "the lock is as it was: something is closed");
         }
+        let not_stored = (state != kept.state).then(|| "it was not written yet".to_owned());
+        let failed = Notify::new();
+        if not_stored.is_some() {
+            failed.notify_one();
+        }
         let state = Arc::new(state);
         Ok(Lock {
             compiled: ArcSwap::from_pointee(Compiled::new(state.clone())),
@@ -167,7 +178,9 @@ impl Lock {
             settings_changed: Notify::new(),
             live,
             store,
-            kept: tokio::sync::Mutex::new(kept.state),
+            kept: tokio::sync::Mutex::new(Stored { state: kept.state, unwritten: Vec::new() }),
+            not_stored: parking_lot::Mutex::new(not_stored),
+            failed,
             announcer: OnceLock::new(),
             changes: watch::Sender::new(state),
             told: Told::default(),
@@ -302,7 +315,7 @@ impl Lock {
             return Err(LockError::TooMany);
         }
         let changed = new != *old;
-        if !changed && *kept == new {
+        if !changed && kept.state == new && kept.unwritten.is_empty() {
             return Ok(Changed { changed, state: old, not_kept: None });
         }
         // What is closed is closed at once, what is opened only when that is kept.
@@ -310,14 +323,17 @@ impl Lock {
         if guarded != *old {
             self.put_in_force(guarded.clone());
         }
-        let saved = self.save(&kept, &new, entries(&old.difference(&new), opened, &by, now)).await;
+        let lines = |new: &State| entries(&old.difference(new), opened, &by, now);
+        let log = kept.unwritten.iter().cloned().chain(lines(&new)).collect();
+        let saved = self.save(&kept.state, &new, log).await;
         let (in_force, not_kept) = match saved {
             Ok(()) => {
-                *kept = new.clone();
+                self.is_stored(&mut kept, new.clone());
                 (new.clone(), None)
             }
             Err(error) => {
                 tracing::error!(%error, "the state of the lock could not be kept: what was closed is closed, nothing was opened");
+                self.is_not_stored(&mut kept, &guarded, lines(&guarded), &error);
                 (guarded, Some(error))
             }
         };
@@ -334,13 +350,6 @@ impl Lock {
             Some(error) if *state != new => Err(LockError::NotKept(error)),
             not_kept => Ok(Changed { changed, state, not_kept: not_kept.map(|error| error.what) }),
         }
-    }
-
-    async fn save(&self, kept: &State, new: &State, log: Vec<Entry>) -> Result<(), LockStoreError> {
-        let (store, difference, since) = (self.store.clone(), kept.difference(new), new.since());
-        let save = move || store.save(&Edit { difference: &difference, since, log: &log });
-        let saved = tokio::task::spawn_blocking(save).await;
-        saved.unwrap_or_else(|error| Err(LockStoreError { what: error.to_string() }))
     }
 
     fn put_in_force(&self, state: State) {

@@ -5,6 +5,7 @@
 //! was, and that what cannot be kept is closed all the same. It decides nothing about rights.
 
 mod closure;
+mod keep;
 #[expect(clippy::module_inception, reason = "a file is named for its main type")]
 mod lock;
 mod schedule;

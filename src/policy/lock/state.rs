@@ -145,13 +145,13 @@ impl State {
         self.closed.iter().filter(move |(_, holders)| holders.contains_key(&holder)).map(|(scope, _)| scope)
     }
 
-    /// This state with everything closed that is closed in `other` too.
+    /// This state with everything closed that is closed in `other` too; if that is no more than `other`, `other` itself.
     pub(super) fn and_closed_in(&self, other: &State) -> State {
         let mut both = self.clone();
         for (scope, holder, hold) in other.holds() {
             both.closed.entry(scope.clone()).or_default().entry(holder).or_insert_with(|| hold.clone());
         }
-        both
+        if both.closed == other.closed { other.clone() } else { both }
     }
 
     /// What makes this state into `new`.

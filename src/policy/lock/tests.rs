@@ -250,3 +250,28 @@ fn a_subscription_is_refused_where_a_closed_topic_covers_it() {
     }
     assert_eq!(view.publish("a").unwrap().to_string(), "locked: gateway");
 }
+
+#[test]
+fn what_could_not_be_kept_is_kept_later_with_its_lines_of_the_log_and_nothing_else() {
+    let paper = Arc::new(Paper::default());
+    let lock = lock(&paper, Settings::default());
+    *paper.fails.lock() = true;
+    assert!(run(lock.close(Holder::Command, Scope::GATEWAY, "test")).unwrap().not_kept.is_some());
+    assert!(run(lock.open(Holder::Command, Scope::GATEWAY, "test")).is_err());
+    assert!(lock.not_stored().is_some() && !run(lock.try_again()));
+    *paper.fails.lock() = false;
+    assert!(run(lock.try_again()) && lock.not_stored().is_none());
+    assert_eq!(*paper.kept.lock(), *lock.state());
+    let did: Vec<_> = paper.log.lock().iter().map(|line| line.did.clone()).collect();
+    assert_eq!(did, ["closed"]);
+}
+
+#[test]
+fn what_could_not_be_opened_leaves_what_is_stored_stored() {
+    let paper = Arc::new(Paper::default());
+    let lock = lock(&paper, Settings::default());
+    run(lock.close(Holder::Command, Scope::GATEWAY, "test")).unwrap();
+    *paper.fails.lock() = true;
+    assert!(run(lock.open(Holder::Command, Scope::GATEWAY, "test")).is_err());
+    assert_eq!((lock.not_stored(), &*paper.kept.lock()), (None, &*lock.state()));
+}

@@ -1,13 +1,16 @@
 //! The state of the lock and its log in `lock.db`.
 //!
 //! A row that cannot be understood may have closed anything, so it is damage: the lock then begins closed. So it does
-//! when the file is damaged, which is put aside for whoever wants to look at it.
+//! when the file is damaged, which is put aside for whoever wants to look at it. An empty file is damaged too: a new one
+//! is made under another name, and has its place only when it is whole, so no power cut leaves an empty one.
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -67,10 +70,23 @@ impl LockDb {
     /// Whatever else is wrong with the file.
     pub fn open(state: &Path) -> Result<Self, StoreError> {
         let path = state.join(Self::FILE);
-        match Database::open(&path, MIGRATIONS) {
+        let opened = match path.symlink_metadata() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                put_in_place(&make(&path, None)?, &path)?;
+                Database::open(&path, MIGRATIONS)
+            }
+            Ok(file) if file.is_file() && file.len() == 0 => {
+                Err(StoreError::Corrupt { path: path.clone(), detail: "it is empty".into() })
+            }
+            _ => Database::open(&path, MIGRATIONS),
+        };
+        match opened {
             Ok(database) => Ok(LockDb { database, damage: None }),
             Err(damaged @ StoreError::Corrupt { .. }) => {
+                // First the new one: if there is no room for it, the damage is there still at the next start.
+                let new = make(&path, Some(closed_by_damage()))?;
                 let aside = put_aside(&path)?;
+                put_in_place(&new, &path)?;
                 let damage = format!("{damaged}; it was moved to {}", aside.display());
                 Ok(LockDb { database: Database::open(&path, MIGRATIONS)?, damage: Some(damage) })
             }
@@ -83,21 +99,68 @@ impl LockDb {
     }
 }
 
+/// What is held when nobody knows what was: a restart must not forget it.
+fn closed_by_damage() -> State {
+    let hold =
+        Hold { cause: Cause::Locked, since: Timestamp::now(), by: "the state could not be read".into() };
+    let since = Some(hold.since);
+    State::restore([(Scope::GATEWAY, Holder::Panel, hold)], since)
+}
+
+/// Makes a database beside `path`, whole and on disk, that holds this. Returns its name.
+fn make(path: &Path, state: Option<State>) -> Result<PathBuf, StoreError> {
+    let new = path.with_extension("new");
+    // What an attempt that was cut short left.
+    for tail in ["", "-wal", "-shm"] {
+        remove(&new, tail)?;
+    }
+    let database = Database::open(&new, MIGRATIONS)?;
+    if let Some(state) = state {
+        let edit = Edit { difference: &State::default().difference(&state), since: state.since(), log: &[] };
+        database.write(|transaction| {
+            write(transaction, &edit).map_err(|error| StoreError::sqlite(path, error))
+        })?;
+    }
+    // Everything into the one file that is given its place, and an error if there is no room.
+    let busy: i64 = database
+        .connection()
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+        .map_err(|error| database.failed(error))?;
+    if busy != 0 {
+        return Err(StoreError::Busy { path: new });
+    }
+    drop(database);
+    Ok(new)
+}
+
+/// Gives a database that was made its place; on disk when this returns.
+fn put_in_place(new: &Path, path: &Path) -> Result<(), StoreError> {
+    fs::rename(new, path).map_err(|error| StoreError::file("move into place", new, error))?;
+    let directory = path.parent().unwrap_or(path);
+    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    synced.map_err(|error| StoreError::file("write the directory", directory, error))
+}
+
 /// Moves a damaged database away, with what belongs to it.
-fn put_aside(path: &Path) -> Result<std::path::PathBuf, StoreError> {
+fn put_aside(path: &Path) -> Result<PathBuf, StoreError> {
     let aside = path.with_extension(format!("damaged-{}", Timestamp::now().as_second()));
-    std::fs::rename(path, &aside).map_err(|error| StoreError::file("move away", path, error))?;
+    fs::rename(path, &aside).map_err(|error| StoreError::file("move away", path, error))?;
     for tail in ["-wal", "-shm"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(tail);
-        match std::fs::remove_file(&name) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(StoreError::file("remove", Path::new(&name), error));
-            }
-            _ => {}
-        }
+        remove(path, tail)?;
     }
     Ok(aside)
+}
+
+/// Removes the file with this at the end of its name, if there is one.
+fn remove(path: &Path, tail: &str) -> Result<(), StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(tail);
+    match fs::remove_file(&name) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(StoreError::file("remove", Path::new(&name), error))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl From<StoreError> for LockStoreError {

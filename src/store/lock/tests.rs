@@ -97,3 +97,30 @@ fn a_damaged_file_is_put_aside_and_told() {
     assert_eq!(aside.filter(|f| f.file_name().to_string_lossy().contains("damaged")).count(), 1);
     assert_eq!(LockDb::open(directory.path()).unwrap().load().unwrap().damage, None);
 }
+
+#[test]
+fn an_empty_file_is_damage_and_stays_closed_over_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join(LockDb::FILE), "").unwrap();
+    let kept = LockDb::open(directory.path()).unwrap().load().unwrap();
+    assert!(kept.damage.unwrap().contains("it is empty"));
+    let kept = LockDb::open(directory.path()).unwrap().load().unwrap();
+    assert_eq!((kept.damage, kept.state.gateway_holders()), (None, vec![Holder::Panel]));
+}
+
+#[test]
+fn a_first_start_that_was_cut_short_is_no_damage_and_leaves_nothing_empty() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["lock.new", "lock.new-wal"] {
+        std::fs::write(directory.path().join(name), "half").unwrap();
+    }
+    let db = LockDb::open(directory.path()).unwrap();
+    let kept = db.load().unwrap();
+    assert_eq!((kept.damage, kept.state), (None, State::default()));
+    // Without what SQLite keeps beside it, as when nothing but the file itself reached the disk.
+    let file = std::fs::read(directory.path().join(LockDb::FILE)).unwrap();
+    let other = tempfile::tempdir().unwrap();
+    std::fs::write(other.path().join(LockDb::FILE), file).unwrap();
+    assert_eq!(LockDb::open(other.path()).unwrap().load().unwrap().damage, None);
+    assert!(!directory.path().join("lock.new").exists());
+}
