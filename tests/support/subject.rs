@@ -382,17 +382,12 @@ impl Subject {
 
     /// Starts a server that has ended, in the same directory and at the same port.
     pub fn start_again(&self) {
-        self.start_again_with(&[]);
-    }
-
-    /// The same, with more in its environment this time.
-    pub fn start_again_with(&self, environment: &[(&str, &str)]) {
-        if let Err(status) = self.try_start_again(environment) {
+        if let Err(status) = self.try_start_again(&[]) {
             panic!("the server did not start again ({status}):\n{}", self.log());
         }
     }
 
-    /// The same, for one that may refuse to start: how it ended then.
+    /// The same, with more in its environment this time, for one that may not start: how it ended then.
     pub fn try_start_again(&self, environment: &[(&str, &str)]) -> Result<(), ExitStatus> {
         let mut running = self.child().lock();
         assert!(running.is_none(), "the server still runs");
