@@ -73,7 +73,7 @@ section! {
         /// A name for messages, logs and rules: rules for `bridge:NAME` can deny it what its routes allow.
         pub name: String => BridgeName = "cloud".to_owned(),
 
-        /// Where the remote broker is: mqtt://HOST[:PORT], mqtts (TLS), ws or wss (WebSocket). A list is tried in its order; the first one
+        /// Where the remote broker is: `mqtt://HOST[:PORT]`, mqtts (TLS), ws or wss (WebSocket). A list is tried in its order; the first one
         /// is gone back to when it can be reached again.
         pub address: Vec<RemoteAddress> => Addresses = Vec::new(),
 
