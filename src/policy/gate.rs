@@ -385,7 +385,7 @@ impl Gate {
             return Ok(());
         }
         self.ask_about(identity);
-        let Some(author) = &self.author else { return Ok(()) };
+        let Some(author) = &self.author else { return Err(unanswered(Stage::Source)) };
         match self.spending(|recall| author.may_publish(topic, recall)) {
             Outcome::Known(verdict, _) => verdict.map(drop),
             Outcome::Unknown(_) => Err(unanswered(Stage::Source)),
