@@ -2,31 +2,19 @@
 
 use std::{
     fs::OpenOptions,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command, Stdio},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::support::subject::free_port;
 use crate::support::{Client, Connect, eventually};
 
 pub struct Cloud {
     pub port: u16,
     directory: tempfile::TempDir,
     child: Option<Child>,
-}
-
-/// A port below those that the system gives away.
-pub fn lasting_port() -> u16 {
-    let seed = std::process::id().wrapping_mul(7919);
-    (0..20_000u32)
-        .map(|step| {
-            use std::hash::{BuildHasher, Hasher};
-            let random = std::collections::hash_map::RandomState::new().build_hasher().finish() as u32;
-            12_000 + (seed.wrapping_add(random).wrapping_add(step) % 20_000) as u16
-        })
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .expect("a free port")
 }
 
 impl Cloud {
@@ -39,7 +27,7 @@ impl Cloud {
 
     /// Does not run yet.
     pub fn prepare(lines: &str) -> Self {
-        Cloud::on(lasting_port(), lines)
+        Cloud::on(free_port(), lines)
     }
 
     pub fn on(port: u16, lines: &str) -> Self {

@@ -1,6 +1,7 @@
 //! The LAMPI course's scenarios with the example configuration that is shipped.
 
-use crate::cloud::{Cloud, lasting_port};
+use crate::cloud::Cloud;
+use crate::support::subject::free_port;
 use crate::support::{Publish, Subject, eventually, subject::latchgate};
 use crate::until_connected;
 
@@ -16,7 +17,7 @@ fn the_course_runs_over_the_shipped_example() {
     ] {
         latchgate(home.path(), arguments, "").exits(0);
     }
-    let port = lasting_port();
+    let port = free_port();
     let pki = home.path().join("pki");
     let pki = pki.display();
     let cloud = Cloud::start(&format!(

@@ -21,7 +21,7 @@ use support::{Subject, eventually};
 
 /// A gateway called `b8` with one bridge `cloud` to this port, and these keys and routes besides.
 fn settings(port: u16, keys: &str, routes: &str) -> support::subject::Settings {
-    Subject::with().gateway("id = 'b8'").lasting().section(&format!(
+    Subject::with().gateway("id = 'b8'").section(&format!(
         "[[bridge]]\nname = 'cloud'\naddress = 'mqtt://127.0.0.1:{port}'\nclient_id = '{{gateway.id}}_broker'\n\
          retry_min = '50ms'\nretry_max = '200ms'\n{keys}\n{routes}"
     ))

@@ -2,7 +2,8 @@
 
 use std::{fs, path::Path};
 
-use crate::cloud::{Cloud, lasting_port};
+use crate::cloud::Cloud;
+use crate::support::subject::free_port;
 use crate::support::{Publish, Subject, eventually, subject::latchgate};
 use crate::{ledger, route, status, until_connected, until_drained};
 
@@ -25,7 +26,7 @@ fn section(port: u16, pki: &Path, more: &str) -> String {
 
 /// Mosquitto with TLS that requires client certificates, and whose users are these.
 fn cloud(pki: &Path) -> (Cloud, u16) {
-    let port = lasting_port();
+    let port = free_port();
     let pki = pki.display();
     let lines = format!(
         "listener {port} 127.0.0.1\ncafile {pki}/ca.crt\ncertfile {pki}/issued/localhost.crt\nkeyfile {pki}/issued/localhost.key\n\
@@ -89,7 +90,7 @@ fn when_certificates_are_renewed_a_connected_bridge_connects_anew_with_them() {
 
 #[test]
 fn a_password_comes_from_a_file_and_never_into_the_log() {
-    let port = lasting_port();
+    let port = free_port();
     let home = tempfile::tempdir().expect("a directory");
     fs::write(home.path().join("secret"), "hunter22\n").expect("write");
     fs::write(home.path().join("users"), "").expect("write");
@@ -112,7 +113,7 @@ fn a_password_comes_from_a_file_and_never_into_the_log() {
 
 #[test]
 fn websocket_carries_a_bridge_as_well() {
-    let port = lasting_port();
+    let port = free_port();
     let _cloud = Cloud::start(&format!("listener {port} 127.0.0.1\nprotocol websockets"));
     let subject = Subject::with()
         .gateway("id = 'b8'")

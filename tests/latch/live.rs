@@ -23,7 +23,7 @@ fn subscribes(client: &mut Client, filter: &str, code: u8) {
 
 /// A gateway in which lamp is paired, and its client.
 fn paired(section: &str) -> (Subject, Client) {
-    let subject = gateway_with(Subject::with().lasting().section(section));
+    let subject = gateway_with(Subject::with().section(section));
     latch(&subject, "pair lamp pair01").exits(0);
     let mut lamp = v5(&subject, "lamp");
     publishes(&mut lamp, "a", 0);
@@ -200,7 +200,7 @@ fn what_was_locked_is_locked_after_a_restart_without_the_service() {
 #[test]
 fn a_user_paired_while_the_gateway_was_down_is_not_open_before_it_was_asked_about() {
     let service = Service::start();
-    let subject = gateway_with(Subject::with().lasting().section(&service.section()));
+    let subject = gateway_with(Subject::with().section(&service.section()));
     latch(&subject, "pair lamp pair01").exits(0);
     service.switch(&account('a'), "app", "off");
     service.behave("silent");

@@ -36,7 +36,7 @@ fn gateway() -> Subject {
 
 /// The same with these lines in `[lock]`.
 fn gateway_with(lines: &str) -> Subject {
-    let subject = Subject::with().lasting().section(&format!("[lock]\n{lines}")).prepare();
+    let subject = Subject::with().section(&format!("[lock]\n{lines}")).prepare();
     subject.command(&["acl", "allow", "*", "read", "LATCH/#"]).exits(0);
     subject
 }

@@ -14,7 +14,7 @@ use support::subject::Settings;
 
 /// A gateway with the driver of a desk.
 fn gateway() -> Subject {
-    Settings::default().section("[panel]\ndriver = \"simulated\"").lasting().start()
+    Settings::default().section("[panel]\ndriver = \"simulated\"").start()
 }
 
 /// What a command answers with `--json`.

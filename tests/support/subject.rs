@@ -12,6 +12,8 @@ use std::fs::OpenOptions;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -82,19 +84,23 @@ pub fn latchgate(directory: &Path, arguments: &[&str], input: &str) -> Answer {
     }
 }
 
-/// A port that nobody listened on a moment ago.
+/// A loopback port that no other test has while this process lives. It lies below those that the kernel gives away, so
+/// that nobody else's connection has it either: while a server is down, a client that tries again would else meet itself.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free loopback port").port()
-}
-
-/// A port like that, which is nobody's for a connection of his own either: while the server is down, a client that
-/// tries again would else meet itself there.
-fn lasting_port() -> u16 {
+    // Tests run in processes of their own: a name in the abstract namespace is one's own until the process ends.
+    static MINE: Mutex<Vec<UnixDatagram>> = Mutex::new(Vec::new());
     let seed = RandomState::new().build_hasher().finish();
-    (0..)
-        .map(|step| 12_000 + (seed.wrapping_add(step) % 20_000) as u16)
-        .find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())
-        .expect("one of 20,000 ports is free")
+    for step in 0..20_000 {
+        let port = 12_000 + (seed.wrapping_add(step) % 20_000) as u16;
+        let name =
+            SocketAddr::from_abstract_name(format!("latchgate-test-port-{port}")).expect("a short name");
+        let Ok(claim) = UnixDatagram::bind_addr(&name) else { continue };
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            MINE.lock().push(claim);
+            return port;
+        }
+    }
+    panic!("none of 20,000 ports is free");
 }
 
 /// Settings of the server, made before it starts.
@@ -105,7 +111,6 @@ pub struct Settings {
     listener: String,
     gateway: String,
     nobody: bool,
-    lasting: bool,
     mosquitto: String,
     environment: Vec<(String, String)>,
 }
@@ -141,10 +146,9 @@ impl Settings {
         self
     }
 
-    /// The server is to be started again at the same port; Mosquitto keeps what it has to in its directory, and
-    /// writes it when it ends in order or [`Subject::save`] asks for it.
-    pub fn lasting(mut self) -> Self {
-        self.lasting = true;
+    /// Mosquitto too keeps what it has to, in its directory, and writes it when it ends in order or
+    /// [`Subject::save`] asks for it.
+    pub fn lasting(self) -> Self {
         self.mosquitto("persistence true\npersistence_location ./\nautosave_interval 0")
     }
 
@@ -245,16 +249,12 @@ impl Subject {
     }
 
     fn run(&self) -> (u16, Mutex<Option<Child>>) {
-        // Another process may take the port between asking for it and using it: try again then.
-        for _ in 0..5 {
-            let port = if self.settings.lasting { lasting_port() } else { free_port() };
-            self.configure(port);
-            if let Ok(child) = self.launch(port, &[]) {
-                let port = if is_websocket() { relay::start(port) } else { port };
-                return (port, Mutex::new(Some(child)));
-            }
+        let port = free_port();
+        self.configure(port);
+        match self.launch(port, &[]) {
+            Ok(child) => (if is_websocket() { relay::start(port) } else { port }, Mutex::new(Some(child))),
+            Err(status) => panic!("the server did not start ({status}):\n{}", self.log()),
         }
-        panic!("the server did not start in five attempts:\n{}", self.log());
     }
 
     /// Starts the server and waits until it listens, or has ended.
