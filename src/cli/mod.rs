@@ -23,6 +23,7 @@ mod man;
 mod output;
 mod panel;
 mod pki;
+mod provision;
 mod publish;
 mod reload;
 mod role;
@@ -74,6 +75,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Run(run::RunArgs),
     Setup(setup::SetupArgs),
+    Provision(provision::ProvisionArgs),
     Check(check::CheckArgs),
     Pub(publish::PublishArgs),
     Sub(subscribe::SubscribeArgs),
@@ -116,6 +118,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args),
         Command::Run(args) => run::run(args, &context),
         Command::Setup(args) => setup::run(args, &context),
+        Command::Provision(args) => provision::run(args),
         Command::Hash(args) => hash::run(args),
         Command::User(command) => {
             let makes = matches!(command, user::UserCommand::Add { .. });

@@ -36,6 +36,17 @@ impl ConfigError {
         }
     }
 
+    /// The same, without showing the lines in which `word` stands: what follows it is a secret.
+    pub(super) fn hiding(mut self, word: &str) -> Self {
+        if let ConfigError::Wrong { problems, .. } = &mut self {
+            for problem in problems.iter_mut().filter(|problem| problem.excerpt.contains(word)) {
+                problem.excerpt = format!("{word} …");
+                problem.marked = 0..word.len();
+            }
+        }
+        self
+    }
+
     /// What is wrong where; empty if the file could not be read at all.
     pub fn problems(&self) -> &[Problem] {
         match self {

@@ -9,6 +9,7 @@ mod acl;
 mod admin;
 mod auth;
 mod bridge;
+mod card;
 mod despite;
 mod difference;
 mod error;
@@ -42,6 +43,7 @@ pub use bridge::{
     Bridge, BridgeProtocol, BridgeRoute, BridgeSpool, BridgeTls, Direction, Notifications, RemoteAddress,
     RemoteSession, RouteRetain, Scheme, WhenFull,
 };
+pub use card::{Card, CardCertificate, Ssh, Wifi};
 pub use difference::Difference;
 pub use error::{ConfigError, Problem};
 pub use gateway::Gateway;

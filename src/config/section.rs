@@ -39,6 +39,11 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// Notes a problem that knows its place.
+    pub fn add(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
     /// The place of the bytes `span`, as a problem that says nothing yet.
     pub fn place(&self, span: Range<usize>) -> Problem {
         Problem::new(self.source, span, String::new(), String::new())

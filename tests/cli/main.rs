@@ -6,6 +6,7 @@ mod support;
 mod account;
 mod config;
 mod pki;
+mod provision;
 mod run;
 mod service;
 mod setup;
