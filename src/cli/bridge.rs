@@ -36,7 +36,7 @@ pub fn run(command: BridgeCommand, state: &Path) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_text(bridges: &Value) -> String {
+pub(super) fn as_text(bridges: &Value) -> String {
     let mut text = String::new();
     for bridge in bridges.as_array().into_iter().flatten() {
         // Writing to a string cannot fail.

@@ -1,10 +1,13 @@
 //! `latchgate demo`: the newcomer's tour, on a gateway of its own.
 
+mod cloud;
+
 use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use tokio::time::timeout;
 
+use self::cloud::Cloud;
 use super::client::{Client, Options};
 use super::output;
 use crate::config::Config;
@@ -15,7 +18,8 @@ use crate::policy::{acl::Access, auth::password};
 use crate::store::AccountsDb;
 use crate::system::signals::Signals;
 
-/// Take the tour: a gateway on a free loopback port in a temporary directory, with users, rules and clients
+/// Take the tour: a gateway on a free loopback port in a temporary directory, with users, rules, clients and
+/// a bridge to a second gateway
 #[derive(Debug, clap::Args)]
 pub struct DemoArgs {
     /// End after the tour instead of running until Ctrl-C
@@ -32,15 +36,17 @@ pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let done = runtime.block_on(async {
         // It is removed when the demo ends, whatever way it ends.
         let folder = tempfile::Builder::new().prefix("latchgate-demo-").tempdir()?;
-        let tour = Tour::start(folder.path()).await?;
-        tour.show().await?;
+        let cloud = Cloud::start(folder.path()).await?;
+        let tour = Tour::start(folder.path(), &cloud).await?;
+        let cloud = tour.show(cloud).await?;
         if !args.once {
             let mut signals = Signals::new()?;
-            tour.invite()?;
+            tour.invite(&cloud)?;
             signals.next().await;
             say("\nStopping.")?;
         }
         tour.gateway.stop().await;
+        cloud.stop().await;
         anyhow::Ok(())
     });
     runtime.shutdown_background();
@@ -59,16 +65,17 @@ struct Tour {
     accounts: AccountsDb,
     /// Its configuration, for other commands.
     file: PathBuf,
+    state: PathBuf,
     address: SocketAddr,
     lamp: String,
     phone: String,
 }
 
 impl Tour {
-    async fn start(folder: &std::path::Path) -> anyhow::Result<Self> {
+    async fn start(folder: &std::path::Path, cloud: &Cloud) -> anyhow::Result<Self> {
         // A file, so that commands typed elsewhere can name the same state.
         let file = folder.join("latchgate.toml");
-        std::fs::write(&file, "[gateway]\nstate = \"state\"\n")
+        std::fs::write(&file, configuration(cloud.address))
             .with_context(|| format!("cannot write {}", file.display()))?;
         let mut config = Config::load(Some(&file))?;
         config.listeners[0].address = ([127, 0, 0, 1], 0).into();
@@ -87,16 +94,15 @@ impl Tour {
         }
         let gateway = Gateway::start(&config).await?;
         let address = gateway.listening().first().context("no listener")?.1;
-        Ok(Tour { gateway, accounts, file, address, lamp, phone })
+        let state = config.gateway.state;
+        Ok(Tour { gateway, accounts, file, state, address, lamp, phone })
     }
 
     async fn client(&self, user: &str, secret: &str) -> anyhow::Result<Client> {
-        let host = self.address.ip().to_string();
-        let options = Options::new(host, self.address.port(), format!("demo-{user}")).login(user, secret);
-        Client::connect(&options).await.with_context(|| format!("{user} cannot connect"))
+        client(self.address, user, secret).await
     }
 
-    async fn show(&self) -> anyhow::Result<()> {
+    async fn show(&self, cloud: Cloud) -> anyhow::Result<Cloud> {
         say(&format!(
             "Latchgate runs on {} with two users, lamp and phone. What no rule allows is refused.\n",
             self.address
@@ -141,7 +147,9 @@ impl Tour {
         }
         self.accounts.set_enabled("phone", true)?;
         self.show_button(&mut lamp).await?;
-        Ok(lamp.disconnect().await?)
+        let cloud = self.show_bridge(cloud, &mut lamp).await?;
+        lamp.disconnect().await?;
+        Ok(cloud)
     }
 
     /// Closes the gateway with the simulated button, and opens it again.
@@ -184,18 +192,46 @@ impl Tour {
     }
 
     /// How to go on by hand.
-    fn invite(&self) -> anyhow::Result<()> {
+    fn invite(&self, cloud: &Cloud) -> anyhow::Result<()> {
         let file = self.file.display();
         let at = format!("-h {} -p {}", self.address.ip(), self.address.port());
+        let there = format!("-h {} -p {}", cloud.address.ip(), cloud.address.port());
         say(&format!(
-            "The gateway goes on until Ctrl-C. In two other terminals (mosquitto_sub and mosquitto_pub take the same \
+            "\nThe gateway goes on until Ctrl-C. In two other terminals (mosquitto_sub and mosquitto_pub take the same \
              options):\n\n  latchgate sub {at} -u lamp -P {} -t lamp/set_config -v\n  \
              latchgate pub {at} -u phone -P {} -t lamp/set_config -q 1 -m '{{\"on\":false}}'\n\n\
+             What the lamp publishes to lamp/changed reaches the cloud, and what is published there for it comes here:\n\n  \
+             latchgate sub {there} -u dashboard -P {} -t 'devices/demo/#' -v\n  \
+             latchgate pub {there} -u dashboard -P {} -t devices/demo/lamp/set_config -q 1 -m '{{\"on\":true}}'\n\n\
              Commands act on this demo, and not on a gateway of your own, with its configuration:\n\n  \
-             latchgate --config {file} user list\n  latchgate --config {file} user disable phone\n  latchgate --config {file} panel press\n",
-            self.lamp, self.phone
+             latchgate --config {file} user list\n  latchgate --config {file} user disable phone\n  latchgate --config {file} panel press\n  \
+             latchgate --config {file} bridge status\n",
+            self.lamp, self.phone, cloud.dashboard, cloud.dashboard
         ))
     }
+}
+
+/// Of the tour's gateway, whose bridge goes to this address.
+fn configuration(cloud: SocketAddr) -> String {
+    let route = |topic: &str, direction: &str| {
+        format!(
+            "[[bridge.route]]\ntopic = \"{topic}\"\ndirection = \"{direction}\"\nqos = 1\n\
+             remote_prefix = \"devices/{{gateway.id}}/\"\n"
+        )
+    };
+    format!(
+        "[gateway]\nid = \"demo\"\nstate = \"state\"\n\n\
+         [[bridge]]\nname = \"cloud\"\naddress = \"mqtt://{cloud}\"\nusername = \"demo\"\npassword_file = \"password\"\n\
+         notifications = \"local\"\nretry_min = \"100ms\"\nretry_max = \"500ms\"\n{}{}",
+        route("lamp/changed", "out"),
+        route("lamp/set_config", "in"),
+    )
+}
+
+async fn client(address: SocketAddr, user: &str, secret: &str) -> anyhow::Result<Client> {
+    let options =
+        Options::new(address.ip().to_string(), address.port(), format!("demo-{user}")).login(user, secret);
+    Client::connect(&options).await.with_context(|| format!("{user} cannot connect"))
 }
 
 fn allow(user: &str, access: Access, filter: &str) -> RuleRecord {
