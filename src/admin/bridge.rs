@@ -42,6 +42,8 @@ pub struct BridgeState {
     pub qos0_dropped: u64,
     /// From the remote broker since the start: published here.
     pub in_published: u64,
+    /// From the remote broker since the start: kept out by the lock and not acknowledged, each time it came.
+    pub in_held: u64,
     /// From the remote broker since the start: refused.
     pub in_refused: u64,
     /// From the remote broker since the start: what the gateway had sent itself.

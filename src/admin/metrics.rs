@@ -154,6 +154,25 @@ fn bridges(all: &[BridgeState], out: &mut Writer<'_>) -> fmt::Result {
         "latchgate_bridge_messages_left",
         "Messages of QoS 1 and 2 that left the spool, by what became of them",
         fates,
+    )?;
+    let qos0 = all.iter().flat_map(|bridge| {
+        let fates = [("sent", bridge.qos0_sent), ("dropped", bridge.qos0_dropped)];
+        fates.map(|(fate, count)| (vec![("bridge", &*bridge.name), ("fate", fate)], count))
+    });
+    out.counters("latchgate_bridge_qos0_messages", "Messages of QoS 0, by what became of them", qos0)?;
+    let arrived = all.iter().flat_map(|bridge| {
+        let fates = [
+            ("published", bridge.in_published),
+            ("held", bridge.in_held),
+            ("refused", bridge.in_refused),
+            ("echo", bridge.in_echoes),
+        ];
+        fates.map(|(fate, count)| (vec![("bridge", &*bridge.name), ("fate", fate)], count))
+    });
+    out.counters(
+        "latchgate_bridge_messages_arrived",
+        "Messages from the remote broker, by what became of them",
+        arrived,
     )
 }
 

@@ -16,9 +16,12 @@ impl Backoff {
         Backoff { least, most: most.max(least), next: least }
     }
 
-    /// Begins anew: the remote broker was there.
-    pub fn reset(&mut self) {
-        self.next = self.least;
+    /// Begins anew once a connection has lasted for as long as the next wait would be. A remote broker that lets the bridge
+    /// in and ends each connection at once is not asked all the time.
+    pub fn lasted(&mut self, time: Duration) {
+        if time >= self.next {
+            self.next = self.least;
+        }
     }
 
     /// The wait before the next attempt.
@@ -40,14 +43,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_doubles_up_to_its_bound_and_begins_anew_when_reset() {
+    fn it_doubles_up_to_its_bound_and_begins_anew_after_a_connection_that_lasted() {
         let second = Duration::from_secs(1);
         let mut backoff = Backoff::new(second, 5 * second);
         for whole in [1, 2, 4, 5, 5] {
             let wait = backoff.wait();
             assert!(wait >= whole * second / 2 && wait <= whole * second, "{wait:?} of {whole} s");
         }
-        backoff.reset();
+        backoff.lasted(second);
+        assert!(backoff.wait() >= 2 * second, "that was too short to count");
+        backoff.lasted(5 * second);
         assert!(backoff.wait() <= second);
     }
 }

@@ -49,6 +49,8 @@ enum End {
     Stop,
     /// The first address can be reached again, or files have changed.
     Anew(&'static str),
+    /// To the same address, so that the remote broker sends again what the lock kept out.
+    Again(Fault),
     Lost(String),
 }
 
@@ -60,7 +62,10 @@ impl From<std::io::Error> for End {
 
 impl From<Fault> for End {
     fn from(fault: Fault) -> Self {
-        End::Lost(fault.to_string())
+        match fault {
+            Fault::Unlocked => End::Again(fault),
+            _ => End::Lost(fault.to_string()),
+        }
     }
 }
 
@@ -113,7 +118,7 @@ impl Bridge {
             self.told.lock().address = address;
             let end = self.connect(&mut exchange, &dial, address, &mut backoff, &mut stop).await;
             exchange.lost();
-            self.look(&mut exchange);
+            let _ = self.look(&mut exchange);
             exchange.link.rest();
             let bridge = &self.settings.name;
             match end {
@@ -121,6 +126,10 @@ impl Bridge {
                 End::Anew(why) => {
                     tracing::info!(%bridge, why, "the bridge connects anew");
                     address = 0;
+                    continue;
+                }
+                End::Again(why) => {
+                    tracing::info!(%bridge, %why, "the bridge connects anew");
                     continue;
                 }
                 End::Lost(error) => {
@@ -165,7 +174,7 @@ impl Bridge {
             Ok(Err(error)) => return End::Lost(error.to_string()),
             Err(_) => return End::Lost("connecting took too long".into()),
         };
-        exchange.begin(password.as_deref(), Instant::now());
+        exchange.begin(address, password.as_deref(), Instant::now());
         drop(password);
         let (reader, writer) = tokio::io::split(stream);
         let sending = Sending { writer, bytes: Vec::new(), written: 0, flushed: true };
@@ -193,7 +202,7 @@ impl Bridge {
         backoff: &mut Backoff,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), End> {
-        let opened = Instant::now();
+        let mut opened = Instant::now();
         let mut look = tokio::time::interval(LOOK);
         let mut checks = Box::pin(self.anew(context));
         let mut due = exchange.tick(opened)?;
@@ -208,12 +217,15 @@ impl Bridge {
             }
             if exchange.open && !was_open {
                 was_open = true;
-                backoff.reset();
-                self.look(exchange);
+                opened = now;
+                self.look(exchange)?;
                 due = exchange.tick(now)?;
             }
             if !exchange.open && now >= opened + self.settings.timeout {
                 return Err(End::Lost("the answer to CONNECT took too long".into()));
+            }
+            if was_open {
+                backoff.lasted(now.saturating_duration_since(opened));
             }
             if now >= due {
                 due = exchange.tick(now)?;
@@ -234,7 +246,7 @@ impl Bridge {
                 () = self.spool.bell.notified() => {}
                 outcome = std::future::poll_fn(|cx| poll_told(exchange, &self.bell, cx)) => outcome?,
                 () = sleep_until(due.into()) => {}
-                _ = look.tick() => self.look(exchange),
+                _ = look.tick() => self.look(exchange)?,
                 why = &mut checks => return Err(End::Anew(why)),
                 _ = stop.wait_for(|stop| *stop) => return Err(End::Stop),
             }
@@ -290,9 +302,12 @@ impl Bridge {
     }
 
     /// Looks at the health, tells those who want to know, and answers who asks why.
-    fn look(&self, exchange: &mut Exchange) {
+    ///
+    /// # Errors
+    /// If the connection must be made anew.
+    fn look(&self, exchange: &mut Exchange) -> Result<(), Fault> {
         let now = Instant::now();
-        exchange.review();
+        let reviewed = exchange.review();
         exchange.link.tell_tally();
         let connected = exchange.is_connected(now);
         let mut told = self.told.lock();
@@ -311,6 +326,7 @@ impl Bridge {
             drop(told);
             exchange.announce_here(connected, now);
         }
+        reviewed.map(drop)
     }
 }
 
@@ -321,7 +337,7 @@ fn poll_told(
     cx: &mut std::task::Context<'_>,
 ) -> Poll<Result<(), End>> {
     bell.register(cx.waker());
-    if exchange.review() {
+    if exchange.review()? {
         return Poll::Ready(Ok(()));
     }
     exchange.poll_tickets(cx).map_err(End::from)

@@ -26,6 +26,9 @@ const AT_HAND: usize = 1 << 20;
 const MOST_QOS0: usize = 1000;
 const MOST_QOS0_BYTES: usize = 1 << 20;
 
+/// Messages that the lock holds, from which on nothing behind them is looked at.
+const MOST_HELD: usize = 1000;
+
 /// More than this cannot have been on its way at a time.
 const MOST_SENT: usize = 8192;
 
@@ -89,6 +92,8 @@ pub struct Amount {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Waiting,
+    /// The lock keeps it here.
+    Held,
     Sent,
     Gone,
 }
@@ -118,6 +123,7 @@ struct Queue {
     live: Option<u64>,
     messages: usize,
     bytes: usize,
+    held: usize,
     at_hand: usize,
     /// By route; routes that the configuration no longer has come last.
     ledgers: Vec<(Arc<str>, Ledger)>,
@@ -222,6 +228,9 @@ impl Spool {
             return Next::Item(item);
         }
         loop {
+            if queue.held >= MOST_HELD {
+                return Next::Nothing;
+            }
             let Some(place) = queue.first_waiting() else { return Next::Nothing };
             if self.is_over(&queue.slots[place], now) {
                 self.end(&mut queue, place, Fate::Expired);
@@ -301,18 +310,47 @@ impl Spool {
         queue.next = queue.next.min(seq);
     }
 
+    /// A message that was about to be sent is held by the lock until [`Spool::let_go`]; others go on without it. One of
+    /// QoS 0 does not wait.
+    pub fn hold(&self, seq: u64) {
+        let mut queue = self.queue.lock();
+        let Some(place) = queue.place_of(seq) else {
+            queue.qos0.0 = queue.qos0.0.saturating_sub(1);
+            queue.qos0.1 += 1;
+            return;
+        };
+        self.wait_again(&mut queue, place);
+        queue.slots[place].state = State::Held;
+        queue.held += 1;
+    }
+
+    /// What the lock held is to be sent after all, in its order; whether there is any.
+    pub fn let_go(&self) -> bool {
+        let mut queue = self.queue.lock();
+        if queue.held == 0 {
+            return false;
+        }
+        queue.held = 0;
+        queue.next = 0;
+        for slot in queue.slots.iter_mut().filter(|slot| slot.state == State::Held) {
+            slot.state = State::Waiting;
+        }
+        true
+    }
+
     /// The remote broker knows nothing of what was sent: it is all to be sent again, in order.
     pub fn rewind(&self) {
         let mut queue = self.queue.lock();
         for place in 0..queue.slots.len() {
             self.wait_again(&mut queue, place);
         }
+        queue.held = 0;
         queue.next = 0;
     }
 
     fn wait_again(&self, queue: &mut Queue, place: usize) {
         let slot = &mut queue.slots[place];
-        if slot.state == State::Sent {
+        if matches!(slot.state, State::Sent | State::Held) {
             slot.state = State::Waiting;
         }
         if std::mem::take(&mut slot.numbered) {
@@ -379,9 +417,12 @@ impl Spool {
 
     fn end(&self, queue: &mut Queue, place: usize, fate: Fate) {
         let slot = &mut queue.slots[place];
-        if std::mem::replace(&mut slot.state, State::Gone) == State::Gone {
-            return;
+        match std::mem::replace(&mut slot.state, State::Gone) {
+            State::Gone => return,
+            State::Held => queue.held -= 1,
+            State::Waiting | State::Sent => {}
         }
+        let slot = &mut queue.slots[place];
         let (seq, route, size) = (slot.seq, usize::from(slot.route), slot.size as usize);
         if slot.message.take().is_some() {
             queue.at_hand = queue.at_hand.saturating_sub(size);
@@ -402,7 +443,7 @@ impl Spool {
             queue.messages >= self.bounds.messages || queue.bytes.saturating_add(size) > self.bounds.bytes
         };
         while full(queue) {
-            let Some(place) = queue.oldest_waiting() else { return false };
+            let Some(place) = queue.oldest_unsent() else { return false };
             let fate = match self.bounds.when_full {
                 _ if self.is_over(&queue.slots[place], now) => Fate::Expired,
                 WhenFull::DropOldest => Fate::Dropped(Reason::Full),
@@ -455,6 +496,10 @@ impl Queue {
             }
         }
         self.oldest_waiting()
+    }
+
+    fn oldest_unsent(&self) -> Option<usize> {
+        self.slots.iter().position(|slot| matches!(slot.state, State::Waiting | State::Held))
     }
 
     fn oldest_waiting(&mut self) -> Option<usize> {

@@ -36,8 +36,8 @@ pub struct Status {
     pub routes: Vec<RouteStatus>,
     /// QoS 0 since the start: sent, and dropped.
     pub qos0: (u64, u64),
-    /// From the remote broker since the start: published, refused, and echoes of what the gateway sent itself.
-    pub arrived: (u64, u64, u64),
+    /// What came from the remote broker since the start.
+    pub arrived: Arrived,
 }
 
 /// One route that goes out.
@@ -131,6 +131,6 @@ pub(super) fn status(
             .map(|((topic, ledger), queued)| RouteStatus { topic, ledger, queued: *queued })
             .collect(),
         qos0: amount.qos0,
-        arrived: (told.arrived.published, told.arrived.refused, told.arrived.echoes),
+        arrived: told.arrived,
     }
 }

@@ -159,17 +159,16 @@ impl Link {
     /// Takes changes of rights and of the lock in, and answers who asks why. To be called when the bell rang; whether there
     /// was a change.
     pub fn review(&mut self) -> bool {
-        let moved = self.follow_lock();
-        self.gate.review() != Standing::Same || moved
-    }
-
-    /// Takes a change of the lock in; whether there was one.
-    fn follow_lock(&mut self) -> bool {
         let moved = self.gate.lock_moved();
         if moved {
             self.gate.follow_lock();
         }
-        moved
+        self.gate.review() != Standing::Same || moved
+    }
+
+    /// Whether the lock has changed since the last [`Link::review`]. Nothing may leave then before what the lock held.
+    pub fn lock_moved(&mut self) -> bool {
+        self.gate.lock_moved()
     }
 
     /// Adds up what was counted; to be called once in a while.
@@ -187,8 +186,6 @@ impl Link {
     /// # Errors
     /// The gate's no.
     pub fn depart(&mut self, departure: Departure) -> Result<Departing<'_>, NotNow> {
-        // What the lock held is back in the spool and comes first.
-        self.follow_lock();
         self.gate.deliver(departure).map_err(|(withheld, _)| match withheld {
             Withheld::Denied(denial) if denial.lock.is_none() => NotNow::Never,
             Withheld::Denied(_) | Withheld::Held | Withheld::Moved => NotNow::Locked,

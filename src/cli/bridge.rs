@@ -104,10 +104,14 @@ fn describe(bridge: &Value, out: &mut String) -> std::fmt::Result {
     }
     writeln!(out, "  QoS 0     sent {}, dropped {}", number("qos0_sent"), number("qos0_dropped"))?;
     let (published, refused, echoes) = (number("in_published"), number("in_refused"), number("in_echoes"));
-    writeln!(
+    write!(
         out,
         "  in        published {published}, refused {refused}, own messages that came back {echoes}"
-    )
+    )?;
+    match number("in_held") {
+        0 => writeln!(out),
+        held => writeln!(out, "; the lock kept {held} out, which the remote broker has still or sent again"),
+    }
 }
 
 /// Seconds as people say them.

@@ -183,8 +183,9 @@ fn state(status: bridge::Status) -> admin::BridgeState {
             .collect(),
         qos0_sent: status.qos0.0,
         qos0_dropped: status.qos0.1,
-        in_published: status.arrived.0,
-        in_refused: status.arrived.1,
-        in_echoes: status.arrived.2,
+        in_published: status.arrived.published,
+        in_held: status.arrived.held,
+        in_refused: status.arrived.refused,
+        in_echoes: status.arrived.echoes,
     }
 }

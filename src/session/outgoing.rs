@@ -136,6 +136,11 @@ impl<M> Outgoing<M> {
         self.window.len()
     }
 
+    /// Whether all that awaits an acknowledgement is put off, if anything does.
+    pub fn is_at_rest(&self) -> bool {
+        self.window.len() == self.put_off
+    }
+
     /// Whether nothing awaits an acknowledgement.
     pub fn is_empty(&self) -> bool {
         self.window.is_empty()
@@ -168,6 +173,11 @@ impl<M> Outgoing<M> {
             id = id.checked_add(1).unwrap_or(1);
         }
         id
+    }
+
+    /// Notes that an identifier other than the one that goes with its number is or will be in the window.
+    pub fn crowd(&mut self) {
+        self.crowded = true;
     }
 
     /// Whether an identifier is in use.

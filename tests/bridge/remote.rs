@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use crate::support::{BOUND, packet, reader::packet_length};
+use crate::support::{BOUND, Version, packet, reader::packet_length};
 
 /// Listens for the bridge.
 pub struct Remote {
@@ -47,8 +47,16 @@ impl Remote {
 
     /// The same, answered with CONNACK of version 3.1.1.
     pub fn welcome(&self, session_present: bool) -> Link {
+        self.welcome_as(Version::V311, session_present)
+    }
+
+    /// The same, in this version.
+    pub fn welcome_as(&self, version: Version, session_present: bool) -> Link {
         let mut link = self.accept();
-        link.send(&[0x20, 2, u8::from(session_present), 0]);
+        match version {
+            Version::V5 => link.send(&[0x20, 3, u8::from(session_present), 0, 0]),
+            _ => link.send(&[0x20, 2, u8::from(session_present), 0]),
+        }
         link
     }
 }
@@ -108,6 +116,11 @@ impl Link {
     /// Acknowledges: 4 PUBACK, 5 PUBREC, 7 PUBCOMP.
     pub fn acknowledge(&mut self, kind: u8, id: u16) {
         self.send(&packet::ack(kind, id));
+    }
+
+    /// Cuts the connection without a word.
+    pub fn cut(self) {
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
     }
 
     /// The bridge closes the connection.

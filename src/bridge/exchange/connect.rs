@@ -9,19 +9,21 @@ use crate::mqtt::{
 };
 use crate::session::Outgoing;
 
-use super::{Exchange, Fault, Takes, WEIGHT};
+use super::{Exchange, Fault, LARGEST, Takes, WEIGHT};
 
 /// The shortest time in which the remote broker must acknowledge something.
 const SHORTEST_PATIENCE: Duration = Duration::from_secs(30);
 
 impl Exchange {
-    /// Begins a connection: CONNECT is written.
-    pub fn begin(&mut self, password: Option<&[u8]>, now: Instant) {
+    /// Begins a connection to address number `address`: CONNECT is written.
+    pub fn begin(&mut self, address: usize, password: Option<&[u8]>, now: Instant) {
+        self.address = address;
         self.out.clear();
         self.owed.clear();
         self.open = false;
         self.refused.clear();
         self.subscribing = None;
+        self.kept_out.clear();
         let settings = self.settings.clone();
         let topic = self.state_topic();
         let will = Will {
@@ -77,7 +79,7 @@ impl Exchange {
             return Err(Fault::Protocol("it has a session where none was wanted"));
         }
         let mut inflight = self.settings.inflight;
-        self.takes = Takes { packet: usize::MAX, qos: QoS::ExactlyOnce, retain: true };
+        self.takes = Takes { packet: LARGEST, qos: QoS::ExactlyOnce, retain: true };
         for property in connack.properties.iter() {
             match *property {
                 Property::ReceiveMaximum(most) => inflight = inflight.min(most),
@@ -95,7 +97,9 @@ impl Exchange {
         self.open = true;
         self.pulse.answer(now);
         self.pulse.progressed = now;
-        if connack.session_present {
+        // What was under way to another address is not known at this one.
+        let ours = self.session_of.replace(self.address).is_none_or(|before| before == self.address);
+        if connack.session_present && ours {
             self.window.connected(inflight, WEIGHT);
             self.incoming.connected();
         } else {
@@ -104,7 +108,7 @@ impl Exchange {
             self.offer_retained(now);
         }
         self.spool.connected(true, self.settings.live_first);
-        self.subscribe();
+        self.subscribe(now);
         self.announce_there(true);
         Ok(())
     }
@@ -130,7 +134,7 @@ impl Exchange {
         }
     }
 
-    fn subscribe(&mut self) {
+    fn subscribe(&mut self, now: Instant) {
         let version = self.version();
         let canary = self.settings.canary.as_deref().map(|topic| SubscribeFilter {
             filter: topic,
@@ -155,17 +159,26 @@ impl Exchange {
         if filters.is_empty() {
             return;
         }
-        let packet_id = self.window.identify(0);
-        self.subscribing = Some(packet_id);
+        let mut packet_id = self.window.identify(0);
+        while self.is_in_use(packet_id) {
+            packet_id = packet_id.checked_add(1).unwrap_or(1);
+        }
+        self.subscribing = Some((packet_id, now));
         let subscribe = Subscribe { packet_id, filters, properties: Properties::default() };
         codec::encode(&Packet::Subscribe(subscribe), version, &mut self.out);
     }
 
+    /// Whether a packet identifier is in use, or promised.
+    fn is_in_use(&self, id: u16) -> bool {
+        self.window.uses(id)
+            || self.before.iter().any(|sent| sent.packet_id == id)
+            || self.numbered.iter().any(|(_, promised)| *promised == id)
+    }
+
     pub(super) fn on_suback(&mut self, suback: &SubAck<'_>, now: Instant) {
-        if self.subscribing != Some(suback.packet_id) {
+        if self.subscribing.take_if(|(id, _)| *id == suback.packet_id).is_none() {
             return;
         }
-        self.subscribing = None;
         self.pulse.answer(now);
         let refused = self.filters().zip(&suback.reasons).filter(|(_, reason)| reason.is_failure());
         self.refused = refused.map(|((filter, _), _)| filter.as_str().to_owned()).collect();
@@ -234,12 +247,15 @@ impl Exchange {
         if !self.open {
             return Ok(now + half);
         }
-        if self.window.is_empty() {
+        if self.window.is_at_rest() {
             self.pulse.progressed = now;
         }
         let patience = (self.pulse.keep_alive * 2).max(SHORTEST_PATIENCE);
         if now >= self.pulse.progressed + patience {
             return Err(Fault::Silent("it acknowledges no message"));
+        }
+        if self.subscribing.is_some_and(|(_, since)| now >= since + patience) {
+            return Err(Fault::Silent("SUBSCRIBE had no answer"));
         }
         if let Some(at) = self.pulse.pinged {
             if now >= at + half && now >= self.pulse.answered + half {
@@ -275,6 +291,7 @@ impl Exchange {
                 at.max(self.pulse.answered) + half
             }),
             self.pulse.progressed + patience,
+            self.subscribing.map_or(now + patience, |(_, since)| since + patience),
             self.pulse
                 .canary
                 .1

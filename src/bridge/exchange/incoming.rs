@@ -8,6 +8,21 @@ use crate::mqtt::{Ack, Packet, Property, Publish, QoS, ReasonCode, Version};
 use super::super::route::inward;
 use super::{Exchange, Fault};
 
+/// Topics of messages that the lock keeps out, which are known one by one.
+const MOST_KEPT_OUT: usize = 1000;
+
+/// What is answered to a message.
+enum Answer {
+    /// This reason, once the ticket is done.
+    Now(ReasonCode, Ticket),
+    /// Nothing: the remote broker keeps it and sends it again on the next connection.
+    Never,
+}
+
+impl Answer {
+    const DONE: Self = Answer::Now(ReasonCode::Success, Ticket::DONE);
+}
+
 impl Exchange {
     pub(super) fn on_publish(&mut self, publish: &Publish<'_>, now: Instant) -> Result<(), Fault> {
         if publish.topic.is_empty() || publish.properties.topic_alias().is_some() {
@@ -30,7 +45,7 @@ impl Exchange {
         // That it came and who gets it are one thing: a restart in between would have it published twice.
         let journal = self.link.journal().clone();
         let _together = (publish.qos == QoS::ExactlyOnce).then(|| journal.together());
-        let (reason, mut ticket) = self.take(publish, now)?;
+        let Answer::Now(reason, mut ticket) = self.take(publish, now)? else { return Ok(()) };
         if let Some(id) = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce)
             && !reason.is_failure()
         {
@@ -43,10 +58,9 @@ impl Exchange {
     }
 
     /// Publishes a message here, unless it should not be; what to answer, and when.
-    fn take(&mut self, publish: &Publish<'_>, now: Instant) -> Result<(ReasonCode, Ticket), Fault> {
-        const DONE: (ReasonCode, Ticket) = (ReasonCode::Success, Ticket::DONE);
+    fn take(&mut self, publish: &Publish<'_>, now: Instant) -> Result<Answer, Fault> {
         if self.is_canary(publish.topic, publish.payload, now) {
-            return Ok(DONE);
+            return Ok(Answer::DONE);
         }
         let own = Property::UserProperty(MARK, &self.settings.gateway);
         let marked = publish.properties.iter().any(|property| *property == own);
@@ -54,12 +68,19 @@ impl Exchange {
             || (self.version() != Version::V5 && self.echoes.is_echo(publish.topic, publish.payload, now))
         {
             self.arrived.echoes += 1;
-            return Ok(DONE);
+            return Ok(Answer::DONE);
+        }
+        // What the lock keeps out can come again, if the remote broker keeps it.
+        let keeps = self.settings.durable && publish.qos != QoS::AtMostOnce;
+        if keeps && (self.kept_out.contains(publish.topic) || self.kept_out.len() >= MOST_KEPT_OUT) {
+            // Not before what was kept out first.
+            self.arrived.held += 1;
+            return Ok(Answer::Never);
         }
         let settings = self.settings.clone();
         let Some((route, topic)) = inward(&settings.routes, publish.topic) else {
             self.arrived.refused += 1;
-            return Ok(DONE);
+            return Ok(Answer::DONE);
         };
         let arriving = Arriving {
             topic: &topic,
@@ -71,19 +92,24 @@ impl Exchange {
         match self.link.publish(arriving, now) {
             Taken::Routed(ticket) => {
                 self.arrived.published += 1;
-                Ok((ReasonCode::Success, ticket))
+                Ok(Answer::Now(ReasonCode::Success, ticket))
+            }
+            Taken::Denied(denial) if denial.lock.is_some() && keeps => {
+                self.arrived.held += 1;
+                self.kept_out.insert(publish.topic.into());
+                Ok(Answer::Never)
             }
             Taken::Denied(denial) => {
                 self.arrived.refused += 1;
-                Ok((denial.code, Ticket::DONE))
+                Ok(Answer::Now(denial.code, Ticket::DONE))
             }
             Taken::Unusable(_) => {
                 self.arrived.refused += 1;
-                Ok((ReasonCode::TopicNameInvalid, Ticket::DONE))
+                Ok(Answer::Now(ReasonCode::TopicNameInvalid, Ticket::DONE))
             }
             Taken::NotNow(_) if publish.qos == QoS::AtMostOnce => {
                 self.arrived.refused += 1;
-                Ok(DONE)
+                Ok(Answer::DONE)
             }
             Taken::NotNow(why) => Err(Fault::NoRoom(why)),
         }
@@ -107,11 +133,12 @@ impl Exchange {
     pub(super) fn on_pubrel(&mut self, ack: &Ack<'_>) {
         let known = self.incoming.release(ack.packet_id);
         let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
-        let mut ticket = Ticket::DONE;
         if known {
             self.spool.received(ack.packet_id, false);
-            ticket = self.link.journal().commit();
         }
+        // The remote broker may use the identifier anew once this is answered: here it must be forgotten, on disk too, also
+        // when the connection on which it was released is gone.
+        let ticket = self.link.journal().commit();
         self.answer(&Packet::PubComp(Ack::new(ack.packet_id, reason)), ticket);
     }
 }

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ahash::AHashMap;
+use ahash::{AHashMap, AHashSet};
 
 use crate::broker::{Link, Message, Ticket};
 use crate::mqtt::{Packet, QoS, TopicFilter, Version, codec};
@@ -33,6 +33,9 @@ const OWED: usize = 1024;
 /// Bytes of unacknowledged messages, from which on no more are sent.
 const WEIGHT: usize = 1 << 20;
 
+/// Bytes of the largest packet that MQTT has.
+const LARGEST: usize = 268_435_460;
+
 /// Why a connection ends.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -48,6 +51,9 @@ pub enum Fault {
     /// It takes nothing more at present.
     #[error("the remote broker takes no more at present")]
     Busy,
+    /// The lock has changed, and what it kept out must come again.
+    #[error("the lock has changed: the remote broker is asked for what was kept out")]
+    Unlocked,
     /// The gateway takes nothing more at present.
     #[error("{0}: the remote broker is asked to send it again later")]
     NoRoom(&'static str),
@@ -114,13 +120,18 @@ pub(super) struct Exchange {
     /// To be written.
     pub out: Vec<u8>,
     takes: Takes,
-    /// The lock holds what would be sent next, until something changes.
-    held: bool,
+    /// Topics of messages that the lock kept from coming in, on this connection. They were not acknowledged: the remote
+    /// broker sends them again on the next one.
+    kept_out: AHashSet<Box<str>>,
     /// CONNACK came.
     pub open: bool,
     pub pulse: Pulse,
-    /// The identifier of our SUBSCRIBE.
-    subscribing: Option<u16>,
+    /// The identifier of our SUBSCRIBE, until SUBACK comes, and when it was sent.
+    subscribing: Option<(u16, Instant)>,
+    /// The address whose session the window is of.
+    session_of: Option<usize>,
+    /// The address that is connected to.
+    address: usize,
     /// Filters that the remote broker did not grant.
     pub refused: Vec<String>,
     /// Messages that came in since the start: published here, refused by the gate, echoes.
@@ -132,6 +143,8 @@ pub(super) struct Exchange {
 pub struct Arrived {
     /// Published here.
     pub published: u64,
+    /// Kept out by the lock, to come again.
+    pub held: u64,
     /// Not permitted, or without a route.
     pub refused: u64,
     /// The bridge's own, come back.
@@ -173,10 +186,12 @@ impl Exchange {
             owed: VecDeque::new(),
             echoes: Echoes::default(),
             out: Vec::new(),
-            takes: Takes { packet: usize::MAX, qos: QoS::ExactlyOnce, retain: true },
-            held: false,
+            takes: Takes { packet: LARGEST, qos: QoS::ExactlyOnce, retain: true },
+            kept_out: AHashSet::default(),
             open: false,
             subscribing: None,
+            session_of: None,
+            address: 0,
             refused: Vec::new(),
             arrived: Arrived::default(),
         }
@@ -278,10 +293,19 @@ impl Exchange {
     }
 
     /// Takes changes of rights and of the lock in, and answers who asks why; whether there was a change.
-    pub fn review(&mut self) -> bool {
+    ///
+    /// # Errors
+    /// If the remote broker must be asked for what the lock kept out.
+    pub fn review(&mut self) -> Result<bool, Fault> {
         let changed = self.link.review();
-        self.held &= !changed;
-        changed
+        if changed {
+            self.spool.let_go();
+            self.window.resume();
+            if self.open && !self.kept_out.is_empty() {
+                return Err(Fault::Unlocked);
+            }
+        }
+        Ok(changed)
     }
 
     fn write(&mut self, packet: &Packet<'_>) {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::broker::{Departing, Departure, KeptByBridge, MARK, Message, NotNow, Outlet};
 use crate::mqtt::{Ack, Packet, Properties, Property, QoS, ReasonCode, Version, codec};
-use crate::session::{PubRec, Resend};
+use crate::session::{Outgoing, PubRec, Resend, identifier_of};
 
 use super::super::keeper::KeptMessage;
 use super::super::ledger::{Fate, Reason};
@@ -44,18 +44,17 @@ impl Exchange {
         if !self.open {
             return None;
         }
-        if self.held {
-            return None;
-        }
         if let Some(sent) = self.before.first() {
             return Some(sent.seq);
         }
-        while self.out.len() < HIGH && self.numbering.is_none() && !self.held {
+        while self.out.len() < HIGH && self.numbering.is_none() {
+            // What the lock held comes before what is newer.
+            if self.link.lock_moved() {
+                return None;
+            }
             if self.window.must_resend() {
                 match self.window.resend() {
-                    Some(Resend::Release(id)) => {
-                        self.write(&Packet::PubRel(Ack::new(id, ReasonCode::Success)))
-                    }
+                    Some(Resend::Release(id)) => self.release(id),
                     Some(Resend::Publish(id, qos, held)) => self.resend(id, qos, held, now),
                     None => return None,
                 }
@@ -82,12 +81,15 @@ impl Exchange {
 
     /// Promises packet identifiers to a QoS 2 message and those after it, as far as the window has room: one commit.
     fn number(&mut self, first: Item, now: Instant) {
-        let mut room = self.window.room();
+        let (mut room, subscribing) = (self.window.room(), self.subscribing.map(|(id, _)| id));
         let mut next = Some(first);
         while let Some(item) = next.take() {
             let mut id = self.window.identify(item.seq);
             // The window does not know yet what was promised just now.
-            while self.window.uses(id) || self.numbered.iter().any(|(_, promised)| *promised == id) {
+            while self.window.uses(id)
+                || subscribing == Some(id)
+                || self.numbered.iter().any(|(_, promised)| *promised == id)
+            {
                 id = id.checked_add(1).unwrap_or(1);
             }
             if item.seq != 0 && item.qos == QoS::ExactlyOnce {
@@ -110,10 +112,7 @@ impl Exchange {
         match self.try_send(&item, id, now) {
             Ok(()) => {}
             Err(Kept::Left(fate)) => self.spool.settle(item.seq, fate),
-            Err(Kept::Held) => {
-                self.held = true;
-                self.spool.put_back(item.seq);
-            }
+            Err(Kept::Held) => self.spool.hold(item.seq),
         }
     }
 
@@ -121,6 +120,7 @@ impl Exchange {
         let head = self.head(item, now).map_err(Kept::Left)?;
         let departure = Departure { message: item.message.clone(), stored: false };
         let version = self.settings.version;
+        let subscribing = self.subscribing.map(|(id, _)| id);
         let permit = self.link.depart(departure).map_err(Kept::of)?;
         // The identifier is given only once it is sure to be used; any takes as many bytes.
         let stand_in = (head.qos != QoS::AtMostOnce).then_some(1);
@@ -132,7 +132,10 @@ impl Exchange {
         let id = match head.qos {
             QoS::AtMostOnce => None,
             qos => {
-                let id = id.unwrap_or_else(|| self.window.identify(item.seq));
+                let id = id.unwrap_or_else(|| identify(&mut self.window, item.seq, subscribing));
+                if id != identifier_of(item.seq) {
+                    self.window.crowd();
+                }
                 self.window.send(qos, held, weight, id);
                 Some(id)
             }
@@ -156,8 +159,8 @@ impl Exchange {
         let refused = match self.head(&item, now) {
             Err(fate) => Some(fate),
             Ok(head) => match self.link.depart(departure).map_err(Kept::of) {
-                // It went out before the lock was closed: that cannot be undone, but it is not repeated.
-                Err(Kept::Held) => None,
+                // It went out before the lock was closed: that cannot be undone, but it is not repeated before it is opened.
+                Err(Kept::Held) => return self.window.put_off(id),
                 Err(Kept::Left(fate)) => Some(fate),
                 Ok(_)
                     if publish_head(&head, &item.message, Some(id), true, version).size()
@@ -219,14 +222,9 @@ impl Exchange {
                 self.progress(now);
                 self.released.insert(id, held.seq);
                 self.spool.number(held.seq, id, true);
-                // Once PUBREL is sent the remote broker may forget the identifier: we must not.
-                let ticket = self.link.journal().commit();
-                self.answer(&Packet::PubRel(Ack::new(id, ReasonCode::Success)), ticket);
+                self.release(id);
             }
-            Ok(PubRec::ReleaseAgain) => {
-                let ticket = self.link.journal().commit();
-                self.answer(&Packet::PubRel(Ack::new(id, ReasonCode::Success)), ticket);
-            }
+            Ok(PubRec::ReleaseAgain) => self.release(id),
             Err(_) if !ack.reason.is_failure() => {
                 self.write(&Packet::PubRel(Ack::new(id, ReasonCode::PacketIdentifierNotFound)));
             }
@@ -237,6 +235,13 @@ impl Exchange {
             }
         }
         Ok(())
+    }
+
+    /// Sends PUBREL. The remote broker may then forget the identifier, so that PUBREC came must be durable first, also when
+    /// the connection on which it came is gone.
+    fn release(&mut self, id: u16) {
+        let ticket = self.link.journal().commit();
+        self.answer(&Packet::PubRel(Ack::new(id, ReasonCode::Success)), ticket);
     }
 
     pub(super) fn on_pubcomp(&mut self, ack: &Ack<'_>, now: Instant) {
@@ -302,7 +307,9 @@ impl Exchange {
     ) {
         let mut read: std::collections::VecDeque<KeptMessage> = read.into();
         let before = std::mem::take(&mut self.before);
-        let in_use: ahash::AHashSet<u16> = before.iter().map(|sent| sent.packet_id).chain([0]).collect();
+        let subscribing = self.subscribing.map(|(id, _)| id);
+        let in_use: ahash::AHashSet<u16> =
+            before.iter().map(|sent| sent.packet_id).chain([0]).chain(subscribing).collect();
         let highest = in_use.iter().copied().max().unwrap_or(0);
         let mut free = (1..=u16::MAX).map(|n| highest.wrapping_add(n)).filter(|id| !in_use.contains(id));
         let mut window = Vec::new();
@@ -348,11 +355,25 @@ impl Exchange {
             if first != Some(number) || message.author == *self.link.identity() {
                 continue;
             }
-            if self.link.depart(Departure { message: message.clone(), stored: true }).is_ok() {
+            let departure = Departure { message: message.clone(), stored: true };
+            if !matches!(self.link.depart(departure), Err(NotNow::Never)) {
                 self.spool.offer(number, &message);
             }
         }
     }
+}
+
+/// A packet identifier for the message of this number that is sent next; SUBSCRIBE may have one as well
+/// [MQTT-2.2.1-3].
+fn identify(window: &mut Outgoing<Held>, seq: u64, subscribing: Option<u16>) -> u16 {
+    let mut id = window.identify(seq);
+    if subscribing == Some(id) {
+        id = id.checked_add(1).unwrap_or(1);
+        while window.uses(id) {
+            id = id.checked_add(1).unwrap_or(1);
+        }
+    }
+    id
 }
 
 fn publish_head<'a>(
