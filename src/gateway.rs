@@ -17,7 +17,7 @@ use crate::{
     net::{BindError, Tls},
     panel::PortError,
     policy::{self, Policy, acl, auth::backends::Backends, lock},
-    store::{AccountsDb, LockDb, StateDb, StoreError},
+    store::{self, AccountsDb, LockDb, StateDb, StoreError},
     system::memory,
 };
 
@@ -108,8 +108,15 @@ impl Gateway {
         if let Some((name, _)) = handed.iter().find(|(name, _)| !is_ours(name)) {
             return Err(GatewayError::Handed(name.clone()));
         }
+        // Before any of them is made anew.
+        let lost = store::lost(&config.gateway.state);
         let accounts = Arc::new(AccountsDb::open(&config.gateway.state)?);
         let socket = AdminSocket::bind(&config.gateway.state)?;
+        for lost in lost {
+            tracing::error!(
+                "{lost}; if that was not meant, stop the gateway and restore a backup of the state directory"
+            );
+        }
         let mut latch = Latch::open(config)?;
         let mut tasks = JoinSet::new();
         // The LED says that the gateway starts, which may take a while if there is much to read.

@@ -15,6 +15,7 @@ mod completions;
 mod console;
 mod context;
 mod demo;
+mod doctor;
 mod explain;
 mod hash;
 mod latch;
@@ -77,6 +78,7 @@ enum Command {
     Setup(setup::SetupArgs),
     Provision(provision::ProvisionArgs),
     Check(check::CheckArgs),
+    Doctor(doctor::DoctorArgs),
     Pub(publish::PublishArgs),
     Sub(subscribe::SubscribeArgs),
     Hash(hash::HashArgs),
@@ -156,6 +158,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sub(args) => subscribe::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Check(args) => check::run(args, &context),
+        Command::Doctor(args) => doctor::run(&args, &context),
         Command::Completions(args) => completions::run(args, command()),
         Command::Man(args) => man::run(args, command()),
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::number::Seconds16;
 use super::section::section;
-use super::text::{Identity, RelativePath};
+use super::text::{Folder, Identity};
 
 section! {
     /// This gateway.
@@ -16,7 +16,7 @@ section! {
 
         /// The folder of the databases (and later of whatever else must survive a restart). Default:
         /// `latchgate-state` in the folder of this file; without a file, in the working directory.
-        pub state: PathBuf => RelativePath = PathBuf::from(Gateway::STATE),
+        pub state: PathBuf => Folder = PathBuf::from(Gateway::STATE),
 
         /// Seconds between two publications of what the gateway says of itself under `$SYS/broker/`; 0: it says
         /// nothing.

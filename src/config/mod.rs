@@ -23,6 +23,7 @@ mod number;
 mod panel;
 mod scalar;
 mod schedule;
+mod secrets;
 mod section;
 mod source;
 mod text;

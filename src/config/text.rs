@@ -40,6 +40,28 @@ impl Scalar for RelativePath {
     }
 }
 
+/// A folder, which need not exist yet.
+pub(super) enum Folder {}
+
+impl Scalar for Folder {
+    type Value = PathBuf;
+
+    fn parse(value: &DeValue<'_>, folder: &Path) -> Result<PathBuf, Fault> {
+        let path = RelativePath::parse(value, folder)?;
+        match path.metadata() {
+            Ok(found) if !found.is_dir() => {
+                let what = format!("is {}, which is a file and no folder", quoted(&path.to_string_lossy()));
+                Err(Fault::new(what, "name a folder, or move the file away"))
+            }
+            _ => Ok(path),
+        }
+    }
+
+    fn show(value: &PathBuf) -> String {
+        RelativePath::show(value)
+    }
+}
+
 /// Where systemd puts the credentials of the service (`LoadCredential=`). A command that is not run by it reads the same
 /// configuration; what it names must not differ, or `check` and `reload` would see other files than the gateway.
 fn credentials(directory: Option<OsString>) -> PathBuf {
@@ -397,6 +419,14 @@ mod tests {
         assert_eq!(parse::<RelativePath>("'state'"), Ok("/etc/gate/state".into()));
         assert_eq!(parse::<RelativePath>("'/var/lib/x'"), Ok("/var/lib/x".into()));
         assert!(parse::<RelativePath>("''").is_err());
+    }
+
+    #[test]
+    fn a_folder_may_be_missing_and_may_be_no_file() {
+        assert_eq!(parse::<Folder>("'state'"), Ok("/etc/gate/state".into()));
+        assert_eq!(parse::<Folder>("'/'"), Ok("/".into()));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(parse::<Folder>(&format!("'{}'", file.path().display())).is_err());
     }
 
     #[test]

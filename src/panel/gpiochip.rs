@@ -20,7 +20,7 @@ use super::{Driver, Port, PortError, Settings};
 const HEADERS: [&str; 3] = ["pinctrl-bcm2835", "pinctrl-bcm2711", "pinctrl-rp1"];
 
 /// Who holds the lines, as `gpioinfo` shows it.
-const CONSUMER: &str = "latchgate";
+pub const CONSUMER: &str = "latchgate";
 
 /// Takes hold of the lines of one chip.
 pub(super) struct GpioChip(pub Settings);
@@ -91,6 +91,36 @@ impl Port for Lines {
     }
 }
 
+/// One line of a chip, as the kernel tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineState {
+    /// The key of the configuration that names it.
+    pub key: &'static str,
+    /// Its number.
+    pub line: u16,
+    /// Label of its chip.
+    pub chip: String,
+    /// Who has it; `None`: nobody.
+    pub owner: Option<String>,
+}
+
+/// How these lines of the chip with the label `chip` (by default that of the header) are, without taking them.
+///
+/// # Errors
+/// If there is no such chip or line, or it may not be asked.
+pub fn lines(chip: Option<&str>, wanted: &[(&'static str, u16)]) -> Result<Vec<LineState>, PortError> {
+    let (_, chip) = find(chip)?;
+    let about = chip.info().map_err(failed("asking the GPIO chip"))?;
+    let state = |&(key, line): &(&'static str, u16)| match is_free(&chip, key, line) {
+        Ok(()) => Ok(LineState { key, line, chip: about.label.clone(), owner: None }),
+        Err(PortError::Busy { consumer, .. }) => {
+            Ok(LineState { key, line, chip: about.label.clone(), owner: Some(consumer) })
+        }
+        Err(error) => Err(error),
+    };
+    wanted.iter().map(state).collect()
+}
+
 /// Has the runtime tell when the line has an event.
 #[expect(unsafe_code, reason = "tokio registers file descriptors of foreign types in no other way")]
 fn watch(button: Request) -> std::io::Result<AsyncFd<Request>> {
@@ -138,7 +168,7 @@ fn is_free(chip: &Chip, key: &'static str, line: u16) -> Result<(), PortError> {
     }
     let info = chip.line_info(line.into()).map_err(failed("asking for the line"))?;
     match info.used {
-        true => Err(PortError::Busy { key, line, consumer: format!("{:?}", info.consumer) }),
+        true => Err(PortError::Busy { key, line, consumer: info.consumer }),
         false => Ok(()),
     }
 }

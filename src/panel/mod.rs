@@ -22,6 +22,7 @@ use std::time::Duration;
 
 pub use blink::{CODES, Pattern};
 pub use code::{Code, Conditions, Service};
+pub use gpiochip::{CONSUMER, LineState, lines};
 pub use port::{Driver, Port, PortError};
 pub use press::{Presses, Wish};
 pub use simulated::{NotPressed, SimulatedButton};

@@ -72,7 +72,7 @@ pub enum PortError {
         last: u32,
     },
     /// Somebody else uses the line.
-    #[error("panel.{key} = {line}: the line is in use by {consumer}; stop that, or use another line")]
+    #[error("panel.{key} = {line}: the line is in use by {consumer:?}; stop that, or use another line")]
     Busy {
         /// The key that names the line.
         key: &'static str,

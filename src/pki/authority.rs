@@ -17,7 +17,7 @@ const REVOKED: &str = "revoked.pem";
 const ISSUED: &str = "issued";
 
 /// 2025-01-01: a clock that says less was never set.
-const EARLIEST: i64 = 1_735_689_600;
+pub const EARLIEST: i64 = 1_735_689_600;
 
 /// A certificate authority in a directory, which other commands are kept out of as long as this value lives.
 pub struct Authority {

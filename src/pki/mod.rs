@@ -17,7 +17,7 @@ mod request;
 mod san;
 mod signer;
 
-pub use authority::{Authority, Founding};
+pub use authority::{Authority, EARLIEST, Founding};
 pub use certificate::{Certificate, Use, date, days_left};
 pub use error::PkiError;
 pub use issue::{Issued, Order};

@@ -10,11 +10,13 @@ mod database;
 mod error;
 mod files;
 pub mod lock;
+mod lost;
 pub mod pairings;
 pub mod state;
 
 pub use accounts::AccountsDb;
 pub use error::StoreError;
 pub use lock::LockDb;
+pub use lost::{Lost, lost};
 pub use pairings::PairingsDb;
 pub use state::StateDb;

@@ -4,7 +4,17 @@
 mod support;
 
 mod account;
+#[path = "../bridge/cloud.rs"]
+#[expect(dead_code, reason = "the bridge's tests use all of it")]
+mod cloud;
 mod config;
+mod doctor;
+#[path = "../latch/service.rs"]
+#[expect(dead_code, reason = "the tests of the second factor use all of it")]
+mod latch_service;
+#[path = "../backends/peer.rs"]
+#[expect(dead_code, reason = "the backends' tests use all of it")]
+mod peer;
 mod pki;
 mod provision;
 mod run;

@@ -2,6 +2,7 @@
 
 mod tls;
 mod websocket;
+mod why;
 
 use std::{io, os::unix::fs::MetadataExt, time::Duration};
 
@@ -13,6 +14,8 @@ use tokio::{
 
 use super::tls::files::read;
 use crate::config::{Bridge, NamedFile, Problem, RemoteAddress};
+
+pub use why::{Trouble, trouble, why};
 
 /// Bytes both ways.
 pub trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}

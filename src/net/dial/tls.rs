@@ -1,11 +1,12 @@
 //! TLS to a remote broker.
 
-use std::{io, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
+use super::why::in_words;
 use crate::config::{BridgeTls, Problem};
 use crate::net::tls::files::{certificates, private_key, unusable};
 
@@ -57,5 +58,26 @@ pub async fn handshake(
     TlsConnector::from(config)
         .connect(name, stream)
         .await
-        .map_err(|error| io::Error::new(error.kind(), format!("no TLS handshake: {error}")))
+        // As it is, and not in words: `why` tells what can be done.
+        .map_err(|error| io::Error::new(error.kind(), NoHandshake(error)))
+}
+
+/// The handshake came to nothing.
+#[derive(Debug)]
+struct NoHandshake(io::Error);
+
+impl fmt::Display for NoHandshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tls = self.0.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        match tls {
+            Some(error) => write!(f, "no TLS handshake: {}", in_words(error)),
+            None => write!(f, "no TLS handshake: {}", self.0),
+        }
+    }
+}
+
+impl std::error::Error for NoHandshake {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
 }

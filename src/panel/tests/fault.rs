@@ -39,7 +39,7 @@ fn gone() -> PortError {
 }
 
 fn busy() -> PortError {
-    PortError::Busy { key: "button", line: 17, consumer: "\"somebody\"".into() }
+    PortError::Busy { key: "button", line: 17, consumer: "somebody".into() }
 }
 
 impl Driver for Fake {

@@ -6,6 +6,7 @@
 
 mod breaker;
 mod cache;
+mod probe;
 
 use std::{
     sync::{
@@ -26,6 +27,8 @@ use super::{
     token::Granted,
 };
 use crate::policy::policy::Secret;
+
+pub use probe::{NOBODY, Probed};
 
 use breaker::Breaker;
 use cache::Cache;
