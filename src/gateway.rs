@@ -65,6 +65,14 @@ pub enum GatewayError {
          unit must be a listener's name"
     )]
     Handed(String),
+    /// A backend can never answer.
+    #[error("the backend {name:?} cannot be used: {what}")]
+    Backend {
+        /// Its name.
+        name: String,
+        /// Why.
+        what: String,
+    },
     /// Button and LED are required, and not to be had.
     #[error(transparent)]
     Panel(#[from] PortError),
@@ -122,7 +130,9 @@ impl Gateway {
         // The LED says that the gateway starts, which may take a while if there is much to read.
         let (panel, attendant) = panel::open(&config.panel)?.start(&mut tasks);
         let lock = Arc::new(LockDb::open(&config.gateway.state)?);
-        let settings = policy_settings(config, backends::open(config)?);
+        let backends = backends::open(config)?;
+        backends::start(&backends).map_err(|(name, what)| GatewayError::Backend { name, what })?;
+        let settings = policy_settings(config, backends);
         let (policy, voice) = Policy::open_with_voice(accounts.clone(), lock, settings)?;
         let (state, saved) = StateDb::open(&config.gateway.state)?;
         let state = Arc::new(state);
@@ -237,8 +247,12 @@ impl Gateway {
         if left > 0 {
             tracing::warn!(clients = left, "some clients did not take their farewell in time");
         }
-        let state = self.state;
-        let _ = tokio::task::spawn_blocking(move || state.close()).await;
+        let (state, policy) = (self.state, self.running.policy.clone());
+        let close = move || {
+            policy.with_desks(|desk| desk.remote().stop());
+            state.close()
+        };
+        let _ = tokio::task::spawn_blocking(close).await;
     }
 }
 

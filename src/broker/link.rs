@@ -73,6 +73,10 @@ impl Delivery for Departure {
         &self.message.topic
     }
 
+    fn payload(&self) -> &[u8] {
+        &self.message.payload
+    }
+
     fn author(&self) -> Option<&Arc<Identity>> {
         self.stored.then_some(&self.message.author)
     }
@@ -222,7 +226,7 @@ impl Link {
             row: Default::default(),
             _share: share,
         };
-        let published = match self.gate.publish(topic, make) {
+        let published = match self.gate.publish(topic, payload, make) {
             Ok(permit) => self.broker.router.publish(&mut self.publisher, permit),
             Err(denial) => return Taken::Denied(denial),
         };

@@ -189,6 +189,10 @@ impl Delivery for Candidate {
         &self.message.topic
     }
 
+    fn payload(&self) -> &[u8] {
+        &self.message.payload
+    }
+
     fn author(&self) -> Option<&Arc<Identity>> {
         self.stored.then_some(&self.message.author)
     }

@@ -65,7 +65,7 @@ impl Will {
     fn fire_now(self, broker: &Broker, gate: &mut Gate, publisher: u64, now: Instant) {
         let author = gate.identity().clone();
         let self_size = size(&self.topic, &self.payload);
-        let topic = self.topic.clone();
+        let (topic, payload) = (self.topic.clone(), self.payload.clone());
         let message = Message {
             topic: self.topic,
             payload: self.payload,
@@ -78,7 +78,7 @@ impl Will {
             _share: broker.budget.take(self_size),
         };
         // A refusal is in the audit log; there is nobody left to tell.
-        if let Ok(permit) = gate.will(&topic, message) {
+        if let Ok(permit) = gate.will(&topic, &payload, message) {
             broker.router.publish_will(permit, publisher);
         }
     }
@@ -96,7 +96,7 @@ impl LateWill {
     /// Publishes it once it is known whether its client still may.
     pub async fn fire(self, broker: Arc<Broker>) {
         let mut gate = broker.policy.gate_of(&self.identity);
-        gate.will_is_known(&self.will.topic).await;
+        gate.will_is_known(&self.will.topic, &self.will.payload).await;
         self.will.fire_now(&broker, &mut gate, self.publisher, clock::now());
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::number::{Seconds32, SecondsOrSpan, Span};
+use super::python::AuthPython;
 use super::scalar::{List, OneOf, Switch, words};
 use super::section::{Reader, section};
 use super::text::{HeaderLine, OptionalUrl, Plain, Prefix};
@@ -21,6 +22,8 @@ words! {
         Oauth2 = "oauth2",
         /// A constant database.
         Cdb = "cdb",
+        /// A module written for mosquitto_pyauth.
+        Python = "python",
     }
 }
 
@@ -146,6 +149,9 @@ section! {
 
         /// The backend `oauth2`.
         pub oauth2: AuthOauth2 => AuthOauth2 = AuthOauth2::default(),
+
+        /// The backend `python`.
+        pub python: AuthPython => AuthPython = AuthPython::default(),
 
         /// What is remembered of logins and answers.
         pub cache: AuthCache => AuthCache = AuthCache::default(),
@@ -376,6 +382,9 @@ impl Auth {
         {
             let what = "the backend \"oauth2\" needs `introspection_url`, `client_id` and `client_secret_file` in [auth.oauth2]";
             reader.wrong(span.clone(), what, "they stand where the gateway is registered as a client");
+        }
+        if used.contains(&Backend::Python) {
+            self.python.check(span.clone(), reader);
         }
         if *recheck < Duration::from_secs(1) {
             reader.wrong(span, "`auth.oauth2.recheck` is less than a second", "give at least \"1s\"");

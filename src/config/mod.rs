@@ -21,6 +21,7 @@ mod lock;
 mod log;
 mod number;
 mod panel;
+mod python;
 mod scalar;
 mod schedule;
 mod secrets;
@@ -54,6 +55,7 @@ pub use listener::{Listener, Protocol};
 pub use lock::{Lock, LockLogins, LockQueued, LockSide};
 pub use log::{Level, Log, LogFormat, LogTarget};
 pub use panel::{Panel, PanelDriver};
+pub use python::{AuthPython, Subscribing};
 pub use schedule::Schedule;
 pub use tls::{ClientCertificate, NamedFile, Tls, UsernameFrom};
 

@@ -89,7 +89,7 @@ impl NamedFile {
         self.place.clone().saying(what, help.into())
     }
 
-    fn read(entry: Entry<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+    pub(super) fn read(entry: Entry<'_>, reader: &mut Reader<'_>) -> Option<Self> {
         let place = reader.place(entry.value.span());
         let key = entry.path.clone();
         let path = <RelativePath as Setting>::read(entry, reader, &PathBuf::new());

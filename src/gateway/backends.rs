@@ -1,6 +1,10 @@
 //! The backends that the configuration names, made ready to be asked.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::{
     config::{self, Config, ConfigError},
@@ -11,6 +15,7 @@ use crate::{
         files::{Dialect, Files, FilesSettings},
         http::{AnswerBy, HttpBackend, HttpDialect, HttpSettings, Parameters},
         oauth2::{Claim, Oauth2Backend, Oauth2Settings},
+        python::{PythonBackend, PythonSettings, SystemUser},
     },
 };
 
@@ -28,6 +33,7 @@ pub fn open(config: &Config) -> Result<Backends, ConfigError> {
             config::Backend::Http => http(config)?,
             config::Backend::Cdb => cdb(config)?,
             config::Backend::Oauth2 => oauth2(config)?,
+            config::Backend::Python => python(config)?,
         });
     }
     Ok(order(config, list))
@@ -159,19 +165,11 @@ fn http(config: &Config) -> Result<Backend, ConfigError> {
 
 fn oauth2(config: &Config) -> Result<Backend, ConfigError> {
     let oauth2 = &config.auth.oauth2;
-    let file = oauth2.client_secret_file.clone().unwrap_or_default();
-    let unreadable = |why: &dyn std::fmt::Display| {
-        config.wrong(vec![file.wrong(format!("is not usable: {why}"), "it holds the client's secret alone")])
-    };
-    let secret = std::fs::read_to_string(&file.path).map_err(|error| unreadable(&error))?;
-    let secret = secret.trim_end_matches(['\r', '\n']);
-    if secret.is_empty() || secret.contains(['\r', '\n']) {
-        return Err(unreadable(&"it is empty, or has more than one line"));
-    }
+    let secret = secret_line(config, &oauth2.client_secret_file.clone().unwrap_or_default())?;
     let settings = Oauth2Settings {
         url: oauth2.introspection_url.clone().unwrap_or_default(),
         client_id: oauth2.client_id.clone(),
-        client_secret: secret.to_owned(),
+        client_secret: secret,
         claim: match oauth2.user_claim {
             config::Claim::None => Claim::None,
             config::Claim::Subject => Claim::Subject,
@@ -193,6 +191,79 @@ fn oauth2(config: &Config) -> Result<Backend, ConfigError> {
         strip_prefix: oauth2.strip_prefix,
     };
     desk(config, config::Backend::Oauth2, Box::new(remote), &asked)
+}
+
+fn python(config: &Config) -> Result<Backend, ConfigError> {
+    let python = &config.auth.python;
+    let mut opts = python.opts.clone();
+    for (key, file) in &python.opts_files {
+        opts.push((key.clone(), secret_line(config, file)?));
+    }
+    let given = std::env::var_os("PYTHONPATH").unwrap_or_default();
+    let given = std::env::split_paths(&given).filter(|folder| folder.is_absolute());
+    let beside = config.file.as_ref().and_then(|file| std::path::absolute(file).ok());
+    let beside = beside.as_deref().and_then(Path::parent).map(Path::to_owned);
+    let absolute = |folder: &PathBuf| std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+    let settings = PythonSettings {
+        module: python.module.clone(),
+        path: python.path.iter().map(absolute).chain(given).chain(beside).collect(),
+        interpreter: python.interpreter.clone(),
+        opts,
+        workers: python.workers.try_into().unwrap_or(1),
+        timeout: python.timeout,
+        user: python.user.as_deref().map(|name| system_user(config, name)).transpose()?,
+        memory: python.memory,
+        subscribe: python.subscribe.word(),
+    };
+    let asked = Asked {
+        timeout: python.timeout,
+        retries: 0,
+        on_error: python.on_error,
+        stale: python.stale,
+        superusers: false,
+        recheck: None,
+        prefix: &python.prefix,
+        strip_prefix: python.strip_prefix,
+    };
+    desk(config, config::Backend::Python, Box::new(PythonBackend::new(settings)), &asked)
+}
+
+/// Whom processes run as in place of the gateway's own user.
+fn system_user(config: &Config, name: &str) -> Result<SystemUser, ConfigError> {
+    let wrong = |what: String, help: &str| {
+        config.wrong(vec![config::NamedFile::default().wrong(format!("auth.python.user: {what}"), help)])
+    };
+    if !rustix::process::geteuid().is_root() {
+        let what = format!("the processes cannot run as {name:?}, since the gateway is not root");
+        return Err(wrong(what, "start it as root, or take the key out"));
+    }
+    let passwd = std::fs::read_to_string("/etc/passwd")
+        .map_err(|error| wrong(format!("/etc/passwd: {error}"), "it must be readable"))?;
+    let no_user = || wrong(format!("there is no user {name:?} in /etc/passwd"), "make it, or name another");
+    SystemUser::find(&passwd, name).ok_or_else(no_user)
+}
+
+/// The one line of a file.
+fn secret_line(config: &Config, file: &config::NamedFile) -> Result<String, ConfigError> {
+    let unreadable = |why: &dyn std::fmt::Display| {
+        config.wrong(vec![file.wrong(format!("is not usable: {why}"), "it holds one line, the value alone")])
+    };
+    let text = std::fs::read_to_string(&file.path).map_err(|error| unreadable(&error))?;
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() || text.contains(['\r', '\n', '\0']) {
+        return Err(unreadable(&"it is empty, or has more than one line"));
+    }
+    Ok(text.to_owned())
+}
+
+/// Has every backend make ready what takes its time. Blocks.
+///
+/// # Errors
+/// The first that can never be asked, and why.
+pub fn start(backends: &Backends) -> Result<(), (String, String)> {
+    backends
+        .desks()
+        .try_for_each(|desk| desk.remote().start().map_err(|what| (desk.name().to_string(), what)))
 }
 
 /// What every backend says that is asked over a network.

@@ -130,6 +130,7 @@ impl Running {
         };
         rules.map_err(|error| format!("accounts and rules cannot be read: {error}"))?;
         self.policy.take_files(&fresh.list);
+        self.policy.with_desks(|desk| desk.remote().reload());
         doors.change(&next, prepared);
         if let (Some(latch), Some((client, rules))) = (&self.latch, second_factor) {
             latch.change(client, rules);

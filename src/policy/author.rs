@@ -36,7 +36,7 @@ impl Author {
         self.generation == generation && Arc::ptr_eq(&self.identity, identity)
     }
 
-    pub fn may_publish(&self, topic: &str, recall: &mut dyn FnMut(&Tag) -> Option<Said>) -> Outcome {
+    pub fn may_publish(&self, message: Object<'_>, recall: &mut dyn FnMut(&Tag) -> Option<Said>) -> Outcome {
         let denied =
             |rule| Denial::not_authorized(Stage::Source, rule, "its author may no longer publish it");
         // Not remembered: a certificate is revoked without a new book.
@@ -45,7 +45,7 @@ impl Author {
         }
         let Some(sources) = &self.sources else { return Outcome::Known(Err(denied(None)), None) };
         let how = SubscribeRule::default();
-        match sources.decide(Access::PUBLISH, Object::Name(topic), how, recall) {
+        match sources.decide(Access::PUBLISH, message, how, recall) {
             Outcome::Known(Err(denial), until) => Outcome::Known(Err(denied(denial.rule)), until),
             outcome => outcome,
         }

@@ -80,6 +80,8 @@ pub struct Gate {
     /// What was asked over a network; `None`: nothing ever is for this client.
     asked: Option<Box<Asked>>,
     guardian: Option<Guardian>,
+    /// Whether no verdict on one message is one on another.
+    minds_payload: bool,
     lock: Arc<Lock>,
     /// The generation of the lock that `locked` is of.
     lock_seen: u64,
@@ -110,6 +112,7 @@ impl Gate {
             sources: Sources::default(),
             asked: None,
             guardian: None,
+            minds_payload: false,
             lock,
             lock_seen: 0,
             lock_followed: 0,
@@ -183,14 +186,15 @@ impl Gate {
         Some(self.record(Operation::Connect, "", denial))
     }
 
-    /// May the client publish to `topic`? `make` makes the message, once that is settled.
+    /// May the client publish `payload` to `topic`? `make` makes the message, once that is settled.
     pub fn publish<M>(
         &mut self,
         topic: &str,
+        payload: &[u8],
         make: impl FnOnce(&Arc<str>) -> M,
     ) -> Result<Permit<'_, Publish<M>>, Denial> {
         self.refresh();
-        let (slot, topic, denial) = self.publish_verdict(topic);
+        let (slot, topic, denial) = self.publish_verdict(topic, payload);
         if let Some(denial) = denial {
             return Err(self.record(Operation::Publish, &topic, denial));
         }
@@ -199,7 +203,7 @@ impl Gate {
         Ok(Permit::new(Publish { topic, slot, message }))
     }
 
-    fn publish_verdict(&mut self, topic: &str) -> (usize, Arc<str>, Option<Denial>) {
+    fn publish_verdict(&mut self, topic: &str, payload: &[u8]) -> (usize, Arc<str>, Option<Denial>) {
         let known = self.publish.get(topic).copied();
         if let Some(slot) = known {
             let Verdict { topic, denial, until } = &self.verdicts[slot];
@@ -209,7 +213,7 @@ impl Gate {
             }
         }
         self.tally.misses += 1;
-        let (verdict, until) = self.may_publish(topic);
+        let (verdict, until) = self.may_publish(topic, payload);
         let denial = verdict.err();
         if let Some(slot) = known {
             let verdict = &mut self.verdicts[slot];
@@ -228,6 +232,11 @@ impl Gate {
         self.publish.insert(topic.clone(), slot);
         self.verdicts.push(Verdict { topic: topic.clone(), denial: denial.clone(), until });
         (slot, topic, denial)
+    }
+
+    /// When this turn began: what counts until then counts no more.
+    fn turn(&self) -> Until {
+        Some(self.asked.as_ref().map_or_else(Instant::now, |asked| asked.now()))
     }
 
     /// Whether a verdict counts in this turn.
@@ -261,18 +270,23 @@ impl Gate {
     }
 
     /// May the client leave a will on `topic`? Whether that is locked counts when it fires.
-    pub fn leave_will(&mut self, topic: &str) -> Result<(), Denial> {
+    pub fn leave_will(&mut self, topic: &str, payload: &[u8]) -> Result<(), Denial> {
         self.refresh();
-        let (verdict, _) = self.has_right_to_publish(topic);
+        let (verdict, _) = self.has_right_to_publish(topic, payload);
         verdict.map_err(|denial| self.record(Operation::Will, topic, denial))
     }
 
     /// May the client's will be published now?
-    pub fn will<M>(&mut self, topic: &str, message: M) -> Result<Permit<'_, Publish<M>>, Denial> {
+    pub fn will<M>(
+        &mut self,
+        topic: &str,
+        payload: &[u8],
+        message: M,
+    ) -> Result<Permit<'_, Publish<M>>, Denial> {
         // It may have rested until now.
         self.presence.look(self.lock.generation());
         self.refresh();
-        if let Err(denial) = self.may_publish(topic).0 {
+        if let Err(denial) = self.may_publish(topic, payload).0 {
             return Err(self.record(Operation::Will, topic, denial));
         }
         self.tally.permit(Operation::Will);
@@ -329,7 +343,7 @@ impl Gate {
         }
         let topic = message.topic();
         let asked = match message.author() {
-            Some(author) => self.may_still_publish(author, topic),
+            Some(author) => self.may_still_publish(author, &message),
             None => Ok(()),
         };
         if asked.is_ok() && self.last_received.as_ref().is_some_and(|last| Arc::ptr_eq(last, topic)) {
@@ -337,7 +351,7 @@ impl Gate {
             self.tally.permit(Operation::Receive);
             return Ok(Permit::new(Deliver { message }));
         }
-        match asked.and_then(|()| self.may_receive(topic)) {
+        match asked.and_then(|()| self.may_receive(topic, message.payload())) {
             Err(denial) if denial.lock.is_some() && self.holds => Err((Withheld::Held, message)),
             Err(denial) => {
                 let denial = self.record(Operation::Receive, topic, denial);
@@ -345,7 +359,7 @@ impl Gate {
             }
             Ok(()) => {
                 self.tally.permit(Operation::Receive);
-                self.last_received = Some(topic.clone());
+                self.last_received = (!self.minds_payload).then(|| topic.clone());
                 Ok(Permit::new(Deliver { message }))
             }
         }
@@ -358,7 +372,7 @@ impl Gate {
         self.decide(Access::SUBSCRIBE, Object::Filter(filter)).0
     }
 
-    fn may_receive(&mut self, topic: &Arc<str>) -> Result<(), Denial> {
+    fn may_receive(&mut self, topic: &Arc<str>, payload: &[u8]) -> Result<(), Denial> {
         if let Some((verdict, until)) = self.receive.get(&**topic)
             && self.counts(*until)
         {
@@ -369,7 +383,7 @@ impl Gate {
         let (verdict, until) = match (&self.standing, self.locked.receive(topic)) {
             (Standing::Ended(denial), _) => (Err(denial.clone()), None),
             (_, Some(denial)) => (Err(denial), Some(Instant::now())),
-            _ => self.decide(Access::RECEIVE, Object::Name(topic)),
+            _ => self.decide(Access::RECEIVE, Object::Message(topic, payload)),
         };
         if topic.len() <= LONGEST {
             if self.receive.len() >= REMEMBERED {
@@ -380,13 +394,17 @@ impl Gate {
         verdict
     }
 
-    fn may_still_publish(&mut self, identity: &Arc<Identity>, topic: &str) -> Result<(), Denial> {
+    fn may_still_publish<M: Delivery>(
+        &mut self,
+        identity: &Arc<Identity>,
+        message: &M,
+    ) -> Result<(), Denial> {
         if !self.policy.settings().check_retained_source || self.policy.is_own(identity) {
             return Ok(());
         }
         self.ask_about(identity);
         let Some(author) = &self.author else { return Err(unanswered(Stage::Source)) };
-        match self.spending(|recall| author.may_publish(topic, recall)) {
+        match self.spending(|recall| author.may_publish(object_of(message), recall)) {
             Outcome::Known(verdict, _) => verdict.map(drop),
             Outcome::Unknown(_) => Err(unanswered(Stage::Source)),
         }
@@ -400,18 +418,18 @@ impl Gate {
         }
     }
 
-    fn may_publish(&self, topic: &str) -> (Result<(), Denial>, Until) {
+    fn may_publish(&self, topic: &str, payload: &[u8]) -> (Result<(), Denial>, Until) {
         if let Standing::Ended(denial) = &self.standing {
             return (Err(denial.clone()), None);
         }
         match self.locked.publish(topic) {
             // What follows an opening is asked as if nothing were known.
             Some(denial) if !reserved(topic) => (Err(denial), Some(Instant::now())),
-            _ => self.has_right_to_publish(topic),
+            _ => self.has_right_to_publish(topic, payload),
         }
     }
 
-    fn has_right_to_publish(&self, topic: &str) -> (Result<(), Denial>, Until) {
+    fn has_right_to_publish(&self, topic: &str, payload: &[u8]) -> (Result<(), Denial>, Until) {
         if let Standing::Ended(denial) = &self.standing {
             return (Err(denial.clone()), None);
         }
@@ -419,7 +437,7 @@ impl Gate {
             let reason = "only the gateway publishes there";
             return (Err(Denial::not_authorized(Stage::Reserved, None, reason)), None);
         }
-        self.decide(Access::PUBLISH, Object::Name(topic))
+        self.decide(Access::PUBLISH, Object::Message(topic, payload))
     }
 
     /// What `ask` comes to. If it is a verdict, the answers that it was made of are used up.
@@ -439,6 +457,8 @@ impl Gate {
     fn decide(&self, access: Access, object: Object<'_>) -> (Result<(), Denial>, Until) {
         let how = self.policy.settings().subscribe;
         match self.spending(|recall| self.sources.decide(access, object, how, recall)) {
+            // A verdict on one message is for no other, whenever its answer came.
+            Outcome::Known(verdict, Some(_)) if self.minds_payload => (verdict.map(drop), self.turn()),
             Outcome::Known(verdict, until) => (verdict.map(drop), until),
             // Who was to wait for the answer did not: it is no, and not remembered.
             Outcome::Unknown(_) => (Err(unanswered(Stage::Allow)), Some(Instant::now())),
@@ -450,11 +470,11 @@ impl Gate {
         self.asked.is_some()
     }
 
-    /// Whether the verdict on publishing to `topic` must be waited for: the bell rings when there is one. Nothing may
+    /// Whether the verdict on publishing `payload` to `topic` must be waited for: the bell rings when there is one. Nothing may
     /// be asked of [`Gate::publish`] about it before.
-    pub fn awaits_publish(&mut self, topic: &str) -> bool {
+    pub fn awaits_publish(&mut self, topic: &str, payload: &[u8]) -> bool {
         // About a command its topic is asked, as in `Gate::command`; what stands behind it is no backend's business.
-        self.asked.is_some() && self.awaits(Access::PUBLISH, Object::Name(without_secret(topic)))
+        self.asked.is_some() && self.awaits(Access::PUBLISH, Object::Message(without_secret(topic), payload))
     }
 
     /// The same for [`Gate::subscribe`].
@@ -467,15 +487,14 @@ impl Gate {
         if self.asked.is_none() && message.author().is_none() {
             return false;
         }
-        let topic = message.topic();
-        let receiving = self.asked.is_some() && self.awaits(Access::RECEIVE, Object::Name(topic));
+        let receiving = self.asked.is_some() && self.awaits(Access::RECEIVE, object_of(message));
         let Some(author) = message.author() else { return receiving };
         if !self.policy.settings().check_retained_source || self.policy.is_own(author) {
             return receiving;
         }
         self.ask_about(author);
         let Some(known) = &self.author else { return receiving };
-        let open = match known.may_publish(topic, &mut recall(&self.asked)) {
+        let open = match known.may_publish(object_of(message), &mut recall(&self.asked)) {
             Outcome::Known(..) => return receiving,
             Outcome::Unknown(open) => open,
         };
@@ -514,13 +533,13 @@ impl Gate {
     }
 
     /// Waits until the verdict on the will is known, and then counts for a moment.
-    pub async fn will_is_known(&mut self, topic: &str) {
+    pub async fn will_is_known(&mut self, topic: &str, payload: &[u8]) {
         // A backend may take its time: a change of the lock does not wait for it.
         self.rest();
         self.refresh();
         while self.asked.is_some() && !reserved(topic) {
             let how = self.policy.settings().subscribe;
-            let object = Object::Name(topic);
+            let object = Object::Message(topic, payload);
             let outcome = self.sources.decide(Access::PUBLISH, object, how, &mut recall(&self.asked));
             let Outcome::Unknown(open) = outcome else { return };
             for Open { desk, who, question, tag } in open {
@@ -547,6 +566,7 @@ impl Gate {
         self.forget_verdicts();
         let book = self.policy.book();
         self.sources = self.policy.sources(&book, &self.identity);
+        self.minds_payload = self.sources.mind_payload();
         if self.sources.ask() {
             self.asked.get_or_insert_default();
         }
@@ -633,6 +653,11 @@ impl Gate {
 /// What was answered, as a question looks it up.
 fn recall(asked: &Option<Box<Asked>>) -> impl FnMut(&Tag) -> Option<Said> {
     move |tag| asked.as_ref().and_then(|asked| asked.recall(tag))
+}
+
+/// A message as the sources are asked about it.
+fn object_of<M: Delivery>(message: &M) -> Object<'_> {
+    Object::Message(message.topic(), message.payload())
 }
 
 /// The no to whoever asks before the backends have answered.

@@ -30,8 +30,8 @@ use super::{gate::Gate, identity::Identity};
 /// ```compile_fail,E0499
 /// use latchgate::policy::Gate;
 /// fn hoard(gate: &mut Gate) {
-///     let first = gate.publish("a", |_| ());
-///     let second = gate.publish("b", |_| ());
+///     let first = gate.publish("a", b"", |_| ());
+///     let second = gate.publish("b", b"", |_| ());
 ///     drop((first, second));
 /// }
 /// ```
@@ -39,15 +39,15 @@ use super::{gate::Gate, identity::Identity};
 /// ```compile_fail,E0521
 /// use latchgate::policy::{Gate, Permit, Publish};
 /// fn keep(gate: &mut Gate) -> Option<Permit<'static, Publish<()>>> {
-///     gate.publish("a", |_| ()).ok()
+///     gate.publish("a", b"", |_| ()).ok()
 /// }
 /// ```
 /// The same with one question at a time compiles:
 /// ```
 /// use latchgate::policy::Gate;
 /// fn ask(gate: &mut Gate) {
-///     let first = gate.publish("a", |_| ()).is_ok();
-///     let second = gate.publish("b", |_| ()).is_ok();
+///     let first = gate.publish("a", b"", |_| ()).is_ok();
+///     let second = gate.publish("b", b"", |_| ()).is_ok();
 ///     drop((first, second));
 /// }
 /// ```
@@ -94,6 +94,9 @@ pub struct Subscribe<S> {
 pub trait Delivery {
     /// Topic name.
     fn topic(&self) -> &Arc<str>;
+
+    /// Payload.
+    fn payload(&self) -> &[u8];
 
     /// Who published it, if it was retained since: its right to publish there is asked as well (CVE-2018-12546).
     fn author(&self) -> Option<&Arc<Identity>>;

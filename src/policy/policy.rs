@@ -22,6 +22,7 @@ use super::{
     auth::{
         Admitted, Candidate, Login,
         backends::{Backend, Backends, Kind},
+        desk::Desk,
         files::{Look, Reread},
         token::Token,
     },
@@ -241,6 +242,11 @@ impl Policy {
     /// Every backend there is.
     pub fn backends(&self) -> Vec<Backend> {
         self.settings.load().backends.list.clone()
+    }
+
+    /// Does something with every backend that is asked elsewhere.
+    pub fn with_desks(&self, f: impl FnMut(&Arc<Desk>)) {
+        self.settings.load().backends.desks().for_each(f);
     }
 
     /// Which rules and accounts are in force, as a number.

@@ -11,6 +11,7 @@ mod http;
 mod lampi;
 mod oauth2;
 mod peer;
+mod python;
 
 use support::subject::Settings;
 use support::{Client, Connect, Subject, Version};

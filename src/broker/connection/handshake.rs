@@ -160,10 +160,10 @@ async fn enter(
         Err(denial) => return Err(denied(version, &denial, "")),
     };
     if let Some(will) = &request.will {
-        gate.will_is_known(&will.topic).await;
+        gate.will_is_known(&will.topic, &will.payload).await;
     }
     if let Some(will) = &request.will
-        && let Err(denial) = gate.leave_will(&will.topic)
+        && let Err(denial) = gate.leave_will(&will.topic, &will.payload)
     {
         return Err(denied(version, &denial, "will refused: "));
     }

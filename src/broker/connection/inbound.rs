@@ -138,7 +138,7 @@ where
         let broker =
             (publish.qos == QoS::ExactlyOnce && self.session.expiry > 0).then(|| self.broker.clone());
         let _together = broker.as_ref().map(|broker| broker.router.journal.together());
-        let published = match self.gate.publish(topic, make) {
+        let published = match self.gate.publish(topic, publish.payload, make) {
             Ok(permit) => self.broker.router.publish(&mut self.publisher, permit),
             Err(denial) => return self.refuse_publish(&publish, denial),
         };

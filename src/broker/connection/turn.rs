@@ -407,9 +407,9 @@ where
                 let alias = publish.properties.topic_alias();
                 // What is wrong with an alias is found when the packet is handled.
                 match alias.map(|alias| self.aliases.resolve(alias, publish.topic)) {
-                    Some(Ok(topic)) => self.gate.awaits_publish(&topic),
+                    Some(Ok(topic)) => self.gate.awaits_publish(&topic, publish.payload),
                     Some(Err(_)) => false,
-                    None => self.gate.awaits_publish(publish.topic),
+                    None => self.gate.awaits_publish(publish.topic, publish.payload),
                 }
             }
             Packet::Subscribe(subscribe) => {

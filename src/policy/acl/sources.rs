@@ -37,6 +37,8 @@ enum Speaks {
 pub enum Object<'a> {
     /// A topic name.
     Name(&'a str),
+    /// A message, by its topic name and payload.
+    Message(&'a str, &'a [u8]),
     /// A filter to be subscribed to.
     Filter(&'a TopicFilter),
 }
@@ -124,6 +126,7 @@ impl Sources {
                         client_id: identity.client_id.clone(),
                         address: identity.address,
                         listener: identity.listener.clone(),
+                        anonymous,
                     };
                     Speaks::Asked { desk: desk.clone(), who: Arc::new(who), superusers: backend.superusers }
                 }
@@ -148,6 +151,15 @@ impl Sources {
     pub fn ask(&self) -> bool {
         self.superuser.is_none()
             && self.list.iter().any(|source| matches!(source.speaks, Speaks::Asked { .. }))
+    }
+
+    /// Whether verdicts depend on payloads.
+    pub fn mind_payload(&self) -> bool {
+        self.superuser.is_none()
+            && self
+                .list
+                .iter()
+                .any(|source| matches!(&source.speaks, Speaks::Asked { desk, .. } if desk.minds_payload()))
     }
 
     /// May `access` (one operation) be done on `object`? `recall` knows what was answered.
@@ -194,7 +206,7 @@ impl Sources {
                     Err(denial) => Err(denial),
                 },
                 Speaks::Asked { desk, who, .. } => {
-                    let question = Question::May(access, object.text().into());
+                    let question = Question::May(access, object.text().into(), object.payload_for(desk));
                     if !desk.answers(&question) {
                         continue;
                     }
@@ -233,7 +245,7 @@ impl Sources {
                 }
                 Speaks::Files(rights) => (says, why) = in_words(rights.decide(access, object, how)),
                 Speaks::Asked { desk, who, superusers } => {
-                    let may = Question::May(access, object.text().into());
+                    let may = Question::May(access, object.text().into(), object.payload_for(desk));
                     let questions = [(*superusers).then_some(Question::Superuser), Some(may)];
                     for question in questions.into_iter().flatten().filter(|asked| desk.answers(asked)) {
                         let Some(said) = recall(&desk.tag(who, &question)) else { continue };
@@ -312,8 +324,16 @@ impl Object<'_> {
     /// The topic or filter as text.
     pub fn text(&self) -> &str {
         match self {
-            Object::Name(topic) => topic,
+            Object::Name(topic) | Object::Message(topic, _) => topic,
             Object::Filter(filter) => filter.as_str(),
+        }
+    }
+
+    /// The payload, if this backend is to be told.
+    fn payload_for(&self, desk: &Desk) -> Option<Arc<[u8]>> {
+        match self {
+            Object::Message(_, payload) if desk.minds_payload() => Some((*payload).into()),
+            _ => None,
         }
     }
 }
@@ -321,7 +341,7 @@ impl Object<'_> {
 impl Rights {
     fn decide(&self, access: Access, object: Object<'_>, how: SubscribeRule) -> Result<Arc<str>, Denial> {
         match object {
-            Object::Name(topic) => self.on_topic(access, topic),
+            Object::Name(topic) | Object::Message(topic, _) => self.on_topic(access, topic),
             Object::Filter(filter) => self.on_filter(filter, how),
         }
     }
@@ -335,7 +355,7 @@ impl FileRights {
         how: SubscribeRule,
     ) -> Result<Option<Arc<str>>, Denial> {
         match object {
-            Object::Name(topic) => self.on_topic(access, topic),
+            Object::Name(topic) | Object::Message(topic, _) => self.on_topic(access, topic),
             Object::Filter(filter) => self.on_filter(filter, how),
         }
     }

@@ -27,6 +27,8 @@ pub struct Who {
     pub address: SocketAddr,
     /// The listener it came in by; empty if it is not connected.
     pub listener: Arc<str>,
+    /// Whether it brought no name, and `user` is the listener's for such clients.
+    pub anonymous: bool,
 }
 
 /// What is asked.
@@ -36,8 +38,9 @@ pub enum Question {
     Login(Arc<Secret>),
     /// Is it a superuser?
     Superuser,
-    /// May it do this (one operation) on the topic, or, to subscribe, the filter?
-    May(Access, Arc<str>),
+    /// May it do this (one operation) on the topic, or, to subscribe, the filter? With the payload if it is about one
+    /// message, and the backend minds that.
+    May(Access, Arc<str>, Option<Arc<[u8]>>),
 }
 
 /// What a backend answered.
@@ -75,8 +78,34 @@ pub trait Remote: Send + Sync + 'static {
         false
     }
 
+    /// Whether its answers depend on the payload: then each message is asked about, and no answer counts for another.
+    fn minds_payload(&self) -> bool {
+        false
+    }
+
     /// Asks. Cancelled when the deadline is over.
     fn ask<'a>(&'a self, who: &'a Who, question: &'a Question) -> Asking<'a>;
+
+    /// Makes ready whatever takes its time, before the first client comes. Blocks.
+    ///
+    /// # Errors
+    /// In words, why it can never be asked.
+    fn start(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// The gateway reads its configuration again.
+    fn reload(&self) {}
+
+    /// The gateway stops: nothing is asked any more. Blocks, a few seconds at most.
+    fn stop(&self) {}
+}
+
+impl Question {
+    /// Whether it is about one message, so that its answer is for no other.
+    pub fn is_of_message(&self) -> bool {
+        matches!(self, Question::May(_, _, Some(_)))
+    }
 }
 
 impl Reply {

@@ -115,6 +115,14 @@ impl Backends {
         route
     }
 
+    /// The backends that are asked elsewhere.
+    pub fn desks(&self) -> impl Iterator<Item = &Arc<Desk>> {
+        self.list.iter().filter_map(|backend| match &backend.kind {
+            Kind::Asked(desk) => Some(desk),
+            _ => None,
+        })
+    }
+
     /// The files of every backend that has some.
     pub fn files(&self) -> impl Iterator<Item = &Arc<Files>> {
         self.list.iter().filter_map(|backend| match &backend.kind {

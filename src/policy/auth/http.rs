@@ -113,7 +113,7 @@ impl HttpBackend {
         origin: &'a str,
     ) -> (Vec<(&'static str, &'a str)>, Option<u8>) {
         let (topic, acc) = match question {
-            Question::May(access, topic) => (&**topic, Some(self.number(*access))),
+            Question::May(access, topic, _) => (&**topic, Some(self.number(*access))),
             _ => ("", None),
         };
         let (user, client) = (("username", &*who.user), ("clientid", &*who.client_id));
@@ -233,7 +233,7 @@ mod tests {
 
     fn who() -> Who {
         let address = ([10, 0, 0, 7], 1).into();
-        Who { user: "a&b".into(), client_id: "c=1".into(), address, listener: "tls".into() }
+        Who { user: "a&b".into(), client_id: "c=1".into(), address, listener: "tls".into(), anonymous: false }
     }
 
     /// Method, address and body of the request that asks.
@@ -259,7 +259,7 @@ mod tests {
     fn go_auth_sends_what_a_question_has_and_auth_plug_always_five_fields() {
         let go = HttpSettings { parameters: Parameters::Form, ..HttpSettings::default() };
         let go = backend(go);
-        let may = Question::May(Access::SUBSCRIBE, "x/#".into());
+        let may = Question::May(Access::SUBSCRIBE, "x/#".into(), None);
         assert_eq!(sent(&go, &login()).1, "username=a%26b&password=p+w&clientid=c%3D1");
         assert_eq!(sent(&go, &Question::Superuser).1, "username=a%26b");
         assert_eq!(
@@ -280,7 +280,8 @@ mod tests {
     fn json_has_its_numbers_and_get_its_fields_in_the_address() {
         let json = backend(HttpSettings { send_origin: true, ..HttpSettings::default() });
         let body: Value =
-            serde_json::from_str(&sent(&json, &Question::May(Access::PUBLISH, "t\"".into())).1).unwrap();
+            serde_json::from_str(&sent(&json, &Question::May(Access::PUBLISH, "t\"".into(), None)).1)
+                .unwrap();
         let expected = serde_json::json!({
             "username": "a&b", "clientid": "c=1", "topic": "t\"", "acc": 2, "address": "10.0.0.7", "listener": "tls",
         });

@@ -239,6 +239,7 @@ impl Login {
             client_id: candidate.client_id.clone(),
             address: candidate.address,
             listener: candidate.listener.clone(),
+            anonymous: false,
         };
         // An empty password is none: some directories take it for a visit without a name.
         if password.0.is_empty() {

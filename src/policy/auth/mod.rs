@@ -9,6 +9,7 @@ mod login;
 pub mod memory;
 pub mod oauth2;
 pub mod password;
+pub mod python;
 mod stamp;
 pub(super) mod token;
 pub mod web;

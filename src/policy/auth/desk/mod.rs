@@ -191,6 +191,16 @@ impl Desk {
         self.remote.answers(question)
     }
 
+    /// The backend itself, to be started and stopped.
+    pub fn remote(&self) -> &dyn Remote {
+        &*self.remote
+    }
+
+    /// Whether the backend's answers depend on the payload.
+    pub fn minds_payload(&self) -> bool {
+        self.remote.minds_payload()
+    }
+
     /// What the question is known by. Fields are length-prefixed, so that no two questions share it.
     pub fn tag(&self, who: &Who, question: &Question) -> Tag {
         let mut mac =
@@ -201,6 +211,7 @@ impl Desk {
         };
         field(who.user.as_bytes());
         field(who.client_id.as_bytes());
+        field(&[u8::from(who.anonymous)]);
         if self.remote.minds_address() {
             field(who.address.ip().to_string().as_bytes());
             field(who.listener.as_bytes());
@@ -211,10 +222,11 @@ impl Desk {
                 field(&password.0);
             }
             Question::Superuser => field(b"superuser"),
-            Question::May(access, topic) => {
-                field(b"may");
+            Question::May(access, topic, payload) => {
+                field(if payload.is_some() { b"message" } else { b"may" });
                 field(&[access.bits()]);
                 field(topic.as_bytes());
+                field(payload.as_deref().unwrap_or_default());
             }
         }
         mac.finalize().into_bytes().into()
@@ -281,6 +293,7 @@ impl Desk {
             Err(Failure::passing(format_args!("no answer within {} ms", waited.as_millis())))
         });
         match outcome {
+            Ok(reply) if question.is_of_message() => Self::said(reply, now, Duration::ZERO),
             Ok(reply) => self.note(tag, reply, now),
             Err(failure) => {
                 self.counts.failed.fetch_add(1, Relaxed);
@@ -288,7 +301,8 @@ impl Desk {
                 let last = self.cache.lock().stale(&tag, now, self.settings.stale);
                 let ended = |granted: &Arc<Granted>| granted.ends.is_some_and(|ends| ends <= now);
                 let last = last.filter(|last| !last.grant.as_ref().is_some_and(ended));
-                self.without(failure.what, last, now)
+                let said = self.without(failure.what, last, now);
+                if question.is_of_message() { Said { until: now, ..said } } else { said }
             }
         }
     }
@@ -336,17 +350,21 @@ impl Desk {
 
     /// Remembers what the backend answered.
     fn note(&self, tag: Tag, reply: Reply, now: Instant) -> Said {
-        let Reply { answer, why, lifetime, grant } = reply;
-        let time = if answer == Answer::Allow { self.settings.allow } else { self.settings.deny };
+        let time = if reply.answer == Answer::Allow { self.settings.allow } else { self.settings.deny };
         let time = if time.is_zero() { time } else { jittered(time, self.settings.jitter) };
-        let time = lifetime.map_or(time, |most| time.min(most));
-        let said = Said { answer, why, at: now, until: now + time, remembered: false, failed: false, grant };
+        let time = reply.lifetime.map_or(time, |most| time.min(most));
+        let said = Self::said(reply, now, time);
         if !time.is_zero() {
             let stale = self.settings.on_error == OnError::Stale;
             let keep = if stale { self.settings.stale } else { Duration::ZERO };
             self.cache.lock().insert(tag, Said { remembered: true, ..said.clone() }, keep);
         }
         said
+    }
+
+    fn said(reply: Reply, now: Instant, time: Duration) -> Said {
+        let Reply { answer, why, grant, .. } = reply;
+        Said { answer, why, at: now, until: now + time, remembered: false, failed: false, grant }
     }
 
     /// What counts without an answer; `last` is what was answered before.

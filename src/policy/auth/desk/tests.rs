@@ -36,11 +36,17 @@ impl Remote for Puppet {
 
 fn who(user: &str, client_id: &str) -> Arc<Who> {
     let address = ([127, 0, 0, 1], 1).into();
-    Arc::new(Who { user: user.into(), client_id: client_id.into(), address, listener: "l".into() })
+    Arc::new(Who {
+        user: user.into(),
+        client_id: client_id.into(),
+        address,
+        listener: "l".into(),
+        anonymous: false,
+    })
 }
 
 fn may(topic: &str) -> Question {
-    Question::May(Access::PUBLISH, topic.into())
+    Question::May(Access::PUBLISH, topic.into(), None)
 }
 
 fn desk(puppet: Puppet, settings: DeskSettings) -> Arc<Desk> {
@@ -141,7 +147,7 @@ fn fields_do_not_run_into_each_other_and_no_two_questions_share_a_tag() {
         (who("a", "bc"), password("d")),
         (who("a", "b"), password("cd")),
         (who("a", "bc"), Question::Superuser),
-        (who("a", "bc"), Question::May(Access::RECEIVE, "d".into())),
+        (who("a", "bc"), Question::May(Access::RECEIVE, "d".into(), None)),
     ]
     .iter()
     .map(|(who, question)| desk.tag(who, question))
@@ -158,4 +164,21 @@ fn times_differ_by_no_more_than_they_may() {
     assert!(times.iter().all(|one| *one >= time - jitter && *one <= time + jitter));
     assert!(times.iter().any(|one| *one != times[0]));
     assert!(jittered(Duration::from_secs(1), Duration::from_secs(60)) >= Duration::from_millis(500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_about_one_message_is_for_no_other() {
+    let puppet = Puppet::default();
+    let (asked, fails) = (puppet.asked.clone(), puppet.fails.clone());
+    let desk = desk(puppet, DeskSettings { retries: 0, ..DeskSettings::default() });
+    let of = |payload: &[u8]| Question::May(Access::PUBLISH, "x".into(), Some(payload.into()));
+    for payload in [&b"a"[..], b"a", b"", b"b"] {
+        let said = desk.ask(&who("ann", "c"), &of(payload)).await;
+        assert!(!said.remembered && said.until <= Instant::now());
+    }
+    assert_eq!(asked.load(Relaxed), 4);
+    fails.store(1, Relaxed);
+    let said = desk.ask(&who("ann", "c"), &of(b"a")).await;
+    assert!(said.failed && said.until <= Instant::now());
+    assert_ne!(desk.tag(&who("ann", "c"), &of(b"")), desk.tag(&who("ann", "c"), &may("x")));
 }

@@ -1,0 +1,2 @@
+def unpwd_check(username, password):
+    print "this is Python 2"
