@@ -38,11 +38,12 @@ impl Desk {
             client_id: NOBODY.into(),
             address: (Ipv4Addr::UNSPECIFIED, 0).into(),
             listener: "".into(),
+            anonymous: false,
         };
         let questions = [
             ("login", Question::Login(Arc::new(password))),
             ("superuser", Question::Superuser),
-            ("rights", Question::May(Access::PUBLISH, NOBODY.into())),
+            ("rights", Question::May(Access::PUBLISH, NOBODY.into(), None)),
         ];
         let mut probed = Vec::new();
         for (name, question) in questions {
