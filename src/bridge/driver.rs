@@ -74,11 +74,11 @@ impl Bridge {
     pub fn open(settings: Settings, broker: &Arc<Broker>, keeper: Arc<dyn Keeper>) -> Arc<Self> {
         let settings = Arc::new(settings);
         let bell = Arc::new(AtomicWaker::new());
-        let link = Link::new(broker, &settings.name, bell.clone());
+        let link = Link::new(broker, &settings.name, settings.peer.clone(), bell.clone());
         let mut kept = keeper.kept(&settings.name);
         let received = std::mem::take(&mut kept.received);
         let routes: Vec<_> = settings.routes.iter().map(|route| (route.label.clone(), route.qos)).collect();
-        let (spool, before) = Spool::new(
+        let (mut spool, before) = Spool::new(
             settings.name.clone(),
             link.key(),
             &routes,
@@ -87,6 +87,7 @@ impl Bridge {
             keeper.clone(),
             kept,
         );
+        spool.peer.clone_from(&settings.peer);
         let spool = Arc::new(spool);
         let now = Instant::now();
         let mut exchange = Exchange::new(settings.clone(), spool.clone(), link, before, received);

@@ -62,6 +62,8 @@ pub struct Settings {
     pub notify: (bool, bool),
     /// A topic that must bring back what is published to it.
     pub canary: Option<String>,
+    /// The client identifier of the remote broker's own bridge here.
+    pub peer: Option<Arc<str>>,
     /// What travels.
     pub routes: Vec<Route>,
     /// Bounds of the spool.

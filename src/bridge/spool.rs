@@ -138,6 +138,8 @@ struct Queue {
 pub struct Spool {
     bridge: Arc<str>,
     key: u64,
+    /// The client identifier of the remote broker's own bridge here, if it is known.
+    pub peer: Option<Arc<str>>,
     /// The highest QoS of each route.
     qos: Vec<QoS>,
     bounds: Bounds,
@@ -216,7 +218,7 @@ impl Spool {
         }
         let qos = routes.iter().map(|(_, qos)| *qos).collect();
         let (epoch, queue) = (Instant::now(), Mutex::new(queue));
-        (Spool { bridge, key, qos, bounds, keeper, epoch, queue, bell: Notify::new() }, sent)
+        (Spool { bridge, key, peer: None, qos, bounds, keeper, epoch, queue, bell: Notify::new() }, sent)
     }
 
     /// What is there to be sent next.
@@ -512,6 +514,10 @@ impl Queue {
 impl Outlet for Spool {
     fn key(&self) -> u64 {
         self.key
+    }
+
+    fn peer(&self) -> Option<&str> {
+        self.peer.as_deref()
     }
 
     fn offer(&self, route: usize, message: &Arc<Message>) -> bool {

@@ -42,6 +42,29 @@ pub(super) struct Route {
     pub outlets: Vec<Outgoing>,
 }
 
+/// Where a message comes from, as far as that says who does not get it.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    /// Key of the publisher's session.
+    pub key: u64,
+    /// Its client identifier; empty if it has none.
+    pub client_id: Arc<str>,
+    /// The client here behind which the same remote broker is as behind this one: a bridge's peer.
+    pub peer: Option<Arc<str>>,
+}
+
+impl Origin {
+    /// A publisher of which no more matters.
+    pub fn of(key: u64) -> Self {
+        Origin { key, client_id: Arc::default(), peer: None }
+    }
+
+    /// Whether the message came from where `outlet` would send it.
+    fn is_behind(&self, outlet: &dyn Outlet) -> bool {
+        outlet.key() == self.key || outlet.peer().is_some_and(|peer| *peer == *self.client_id)
+    }
+}
+
 /// A bridge that takes messages away, by one of its routes.
 #[derive(Clone, Debug)]
 pub(super) struct Outgoing {
@@ -263,15 +286,15 @@ impl Index {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// Who gets what `publisher` (a session's key) publishes to `topic`.
-    pub fn route(&self, topic: &str, publisher: u64) -> Route {
+    /// Who gets what is published to `topic`.
+    pub fn route(&self, topic: &str, origin: &Origin) -> Route {
         let mut found: Vec<(Target, Vec<u32>)> = Vec::new();
         let mut at: AHashMap<u64, usize> = AHashMap::default();
         let (mut groups, mut outlets) = (Vec::new(), Vec::<Outgoing>::new());
         self.root.read().collect(topic.split('/'), true, &mut |leaf: &Leaf| {
             groups.extend(leaf.groups.iter().cloned());
             // What a bridge brought in does not go out by it again. Of its routes the first one counts.
-            for outgoing in leaf.outlets.iter().filter(|outgoing| outgoing.outlet.key() != publisher) {
+            for outgoing in leaf.outlets.iter().filter(|outgoing| !origin.is_behind(&*outgoing.outlet)) {
                 let key = outgoing.outlet.key();
                 match outlets.iter_mut().find(|other| other.outlet.key() == key) {
                     Some(other) => other.route = other.route.min(outgoing.route),
@@ -280,7 +303,10 @@ impl Index {
             }
             for entry in &leaf.entries {
                 // [MQTT-3.8.3-3]
-                if entry.options.no_local && entry.outbox.key == publisher {
+                if entry.options.no_local && entry.outbox.key == origin.key {
+                    continue;
+                }
+                if origin.peer.as_ref().is_some_and(|peer| *peer == entry.outbox.client_id) {
                     continue;
                 }
                 let slot = *at.entry(entry.outbox.key).or_insert_with(|| {
@@ -351,7 +377,7 @@ mod tests {
             if topic.is_empty() {
                 return Ok(());
             }
-            let mut got: Vec<u64> = index.route(&topic, u64::MAX).targets.iter().map(|t| t.outbox.key).collect();
+            let mut got: Vec<u64> = index.route(&topic, &Origin::of(u64::MAX)).targets.iter().map(|t| t.outbox.key).collect();
             got.sort_unstable();
             prop_assert_eq!(got, expected);
         }
@@ -364,7 +390,7 @@ mod tests {
         let at = |qos| SubscriptionOptions { qos, ..Default::default() };
         index.subscribe(&me, &TopicFilter::new("a/#").unwrap(), at(QoS::AtLeastOnce), Some(1));
         index.subscribe(&me, &TopicFilter::new("a/+").unwrap(), at(QoS::ExactlyOnce), Some(2));
-        let route = index.route("a/b", 9);
+        let route = index.route("a/b", &Origin::of(9));
         assert_eq!(route.targets.len(), 1);
         assert_eq!(route.targets[0].qos, QoS::ExactlyOnce);
         assert_eq!(route.targets[0].extra.as_ref().unwrap().identifiers, [1, 2]);
@@ -379,11 +405,11 @@ mod tests {
         }
         index.subscribe(&outbox(5), &everything, SubscriptionOptions::default(), Some(7));
         assert_eq!(index.counts(), (100_000, 0));
-        assert_eq!(index.route("a", u64::MAX).targets.len(), 100_000);
+        assert_eq!(index.route("a", &Origin::of(u64::MAX)).targets.len(), 100_000);
         (0..100_000).filter(|key| *key != 5).for_each(|key| index.unsubscribe(key, &everything, None));
         index.unsubscribe(4, &everything, None);
         assert_eq!(index.counts(), (1, 0));
-        let route = index.route("a", u64::MAX);
+        let route = index.route("a", &Origin::of(u64::MAX));
         assert_eq!(route.targets[0].extra.as_ref().unwrap().identifiers, [7]);
         assert!(index.root.read().below.entries.capacity() <= 8 * ROOMY);
     }
@@ -397,7 +423,7 @@ mod tests {
         }
         filters[1..].iter().for_each(|filter| index.unsubscribe(1, filter, None));
         assert!(index.root.read().children.capacity() <= 8 * ROOMY);
-        assert_eq!(index.route("0", 2).targets.len(), 1);
+        assert_eq!(index.route("0", &Origin::of(2)).targets.len(), 1);
     }
 
     #[test]

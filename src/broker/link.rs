@@ -12,7 +12,7 @@ use crate::policy::{Deliver, Delivery, Denial, Gate, Identity, Permit, Standing,
 
 use super::{
     broker::Broker,
-    index::Outgoing,
+    index::{Origin, Outgoing},
     journal::{Journal, Ticket},
     message::{Message, forwarded, size},
     outbox::Outbox,
@@ -119,16 +119,17 @@ pub struct Link {
 }
 
 impl Link {
-    /// The place of the bridge called `name`; `bell` wakes its task when its rights may have changed.
-    pub fn new(broker: &Arc<Broker>, name: &str, bell: Arc<AtomicWaker>) -> Self {
+    /// The place of the bridge called `name`; `peer` is the client identifier of the remote broker's own bridge here, and
+    /// `bell` wakes the task when its rights may have changed.
+    pub fn new(broker: &Arc<Broker>, name: &str, peer: Option<Arc<str>>, bell: Arc<AtomicWaker>) -> Self {
         let gate = broker.policy.gate_of_bridge(name, bell);
-        let publisher = Publisher::new(broker.registry.next_key());
+        let publisher = Publisher::new(Origin { peer, ..Origin::of(broker.registry.next_key()) });
         Link { broker: broker.clone(), gate, publisher, behind: Vec::new() }
     }
 
     /// What tells it from other publishers.
     pub fn key(&self) -> u64 {
-        self.publisher.key
+        self.publisher.origin.key
     }
 
     /// Has `outlet` take what matches `filter`, by its route number `route`. Whether a message may leave is asked when

@@ -9,6 +9,10 @@ pub trait Outlet: Debug + Send + Sync {
     /// Tells publishers apart; what the bridge itself publishes is not offered to it.
     fn key(&self) -> u64;
 
+    /// The client identifier by which the remote broker's own bridge comes here, if it is known: what that publishes is not
+    /// offered either.
+    fn peer(&self) -> Option<&str>;
+
     /// Offers a message that matches route number `route`. Whether it was noted in the journal, so that nothing may be
     /// acknowledged before a commit.
     fn offer(&self, route: usize, message: &Arc<Message>) -> bool;

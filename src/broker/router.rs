@@ -10,7 +10,7 @@ use crate::session::Subscription;
 
 use super::{
     counters::{Counters, Dropped},
-    index::{Index, Outgoing, Route},
+    index::{Index, Origin, Outgoing, Route},
     journal::{Change, Journal, Ticket},
     message::{Candidate, Message},
     outbox::{Offer, Outbox},
@@ -24,8 +24,7 @@ const MOST_TARGETS: usize = 2048;
 /// The routes of one publisher by the slots of its gate, and whom it has to wake.
 #[derive(Debug)]
 pub(super) struct Publisher {
-    /// Key of its session.
-    pub key: u64,
+    pub origin: Origin,
     routes: Vec<Option<Cached>>,
     /// Targets in `routes`.
     targets: usize,
@@ -57,8 +56,8 @@ pub(super) struct Published {
 pub(super) struct RetainedFull;
 
 impl Publisher {
-    pub fn new(key: u64) -> Self {
-        Publisher { key, routes: Vec::new(), targets: 0, touched: Vec::new() }
+    pub fn new(origin: Origin) -> Self {
+        Publisher { origin, routes: Vec::new(), targets: 0, touched: Vec::new() }
     }
 
     /// Wakes every subscriber that was given something: once each, at the end of a batch.
@@ -74,7 +73,7 @@ impl Publisher {
         {
             return cached.route.clone();
         }
-        let route = Arc::new(index.route(topic, self.key));
+        let route = Arc::new(index.route(topic, &self.origin));
         if slot != usize::MAX {
             // One wide route is worth its memory, a thousand of them are not.
             self.targets += route.targets.len();
@@ -152,8 +151,8 @@ impl Router {
     }
 
     /// Routes a permitted will; nobody waits for its outcome.
-    pub fn publish_will(&self, permit: Permit<'_, Publish<Message>>, publisher: u64) {
-        let mut publisher = Publisher::new(publisher);
+    pub fn publish_will(&self, permit: Permit<'_, Publish<Message>>, origin: Origin) {
+        let mut publisher = Publisher::new(origin);
         let _ = self.publish(&mut publisher, permit);
         publisher.wake();
     }
@@ -177,7 +176,7 @@ impl Router {
             Offer::Behind { wake, kept } => {
                 // For a QoS 0 subscriber only a publisher of QoS 0 waits, who gives up soon. A publisher that is its own
                 // slow subscriber cannot wait for itself.
-                if (promised || message.qos == QoS::AtMostOnce) && outbox.key != publisher.key {
+                if (promised || message.qos == QoS::AtMostOnce) && outbox.key != publisher.origin.key {
                     published.behind.push(outbox.clone());
                 }
                 (wake, kept)

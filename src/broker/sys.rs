@@ -16,6 +16,7 @@ use crate::policy::{Permit, Publish};
 use super::{
     broker::Broker,
     clock,
+    index::Origin,
     load::{Load, WINDOWS},
     message::{Candidate, Message},
     outbox::Offer,
@@ -54,7 +55,7 @@ impl Router {
         if message.retain {
             self.retained.set_own(&message);
         }
-        let route = self.index.route(&topic, GATEWAY);
+        let route = self.index.route(&topic, &Origin::of(GATEWAY));
         for outgoing in &route.outlets {
             // It need not be kept: it is about this moment.
             let _ = outgoing.outlet.offer(outgoing.route, &message);

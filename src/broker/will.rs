@@ -11,6 +11,7 @@ use crate::policy::{Gate, Identity};
 use super::{
     broker::Broker,
     clock,
+    index::Origin,
     message::{Message, forwarded, size},
 };
 
@@ -64,6 +65,7 @@ impl Will {
 
     fn fire_now(self, broker: &Broker, gate: &mut Gate, publisher: u64, now: Instant) {
         let author = gate.identity().clone();
+        let origin = Origin { key: publisher, client_id: author.client_id.clone(), peer: None };
         let self_size = size(&self.topic, &self.payload);
         let (topic, payload) = (self.topic.clone(), self.payload.clone());
         let message = Message {
@@ -79,7 +81,7 @@ impl Will {
         };
         // A refusal is in the audit log; there is nobody left to tell.
         if let Ok(permit) = gate.will(&topic, &payload, message) {
-            broker.router.publish_will(permit, publisher);
+            broker.router.publish_will(permit, origin);
         }
     }
 }

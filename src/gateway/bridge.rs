@@ -139,6 +139,7 @@ fn settings(config: &Config, bridge: &config::Bridge) -> Settings {
         return_after: bridge.return_after,
         notify: (bridge.notifications != Notifications::None, bridge.notifications == Notifications::Both),
         canary: bridge.canary.clone(),
+        peer: bridge.peer.as_deref().filter(|peer| !peer.is_empty()).map(Into::into),
         routes: routes.collect(),
         bounds: Bounds {
             messages: bridge.spool.max_messages,

@@ -351,8 +351,9 @@ impl Exchange {
                 .routes
                 .iter()
                 .position(|other| other.goes_out() && other.local.matches(&message.topic));
-            // What the bridge itself brought in does not go out by it again.
-            if first != Some(number) || message.author == *self.link.identity() {
+            // What came from there does not go back.
+            let peer = settings.peer.as_ref().is_some_and(|peer| *peer == message.author.client_id);
+            if first != Some(number) || peer || message.author == *self.link.identity() {
                 continue;
             }
             let departure = Departure { message: message.clone(), stored: true };

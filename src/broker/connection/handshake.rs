@@ -18,6 +18,7 @@ use crate::broker::{
     broker::Broker,
     clock,
     counters::Dropped,
+    index::Origin,
     journal::{Change, Ticket},
     message::Candidate,
     registry::{Bounds, ClaimError, Seat},
@@ -244,6 +245,7 @@ async fn enter(
             version,
             patience: (keep_alive > 0).then(|| Duration::from_secs(u64::from(keep_alive)) * 3 / 2),
             problem_information: request.problem_information,
+            is_bridge: request.is_bridge,
             session_expiry: request.session_expiry,
         },
         input,
@@ -350,6 +352,7 @@ impl Admitted {
     pub fn into_connection<S>(self, broker: Arc<Broker>, stream: S) -> Connection<S> {
         let now = clock::now();
         let backlog = std::mem::take(&mut *self.seat.backlog.lock());
+        let (key, client_id) = (self.seat.outbox.key, self.seat.outbox.client_id.clone());
         let wait = self.client.patience.unwrap_or(Duration::from_secs(3600));
         Connection {
             broker,
@@ -364,7 +367,7 @@ impl Admitted {
             gate: self.gate,
             bell: self.bell,
             backlog,
-            publisher: Publisher::new(self.seat.outbox.key),
+            publisher: Publisher::new(Origin { key, client_id, peer: None }),
             seat: self.seat,
             turn: self.turn,
             seated: self.seated,

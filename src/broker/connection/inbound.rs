@@ -107,12 +107,6 @@ where
                 Err(denial) => self.refuse_publish(&publish, denial),
             };
         }
-        if self.was_here_before(&publish.properties) {
-            // It is over: it counts as received, and goes nowhere.
-            let nowhere = Published { ticket: Ticket::DONE, matched: false, behind: Vec::new() };
-            self.accept_publish(&publish, nowhere, self.now);
-            return Ok(());
-        }
         let size = size(topic, publish.payload);
         if !self.broker.budget.has_room(size) {
             return self.refuse_memory(&publish);
@@ -138,7 +132,10 @@ where
         let broker =
             (publish.qos == QoS::ExactlyOnce && self.session.expiry > 0).then(|| self.broker.clone());
         let _together = broker.as_ref().map(|broker| broker.router.journal.together());
+        let was_here = self.was_here_before(&publish.properties);
         let published = match self.gate.publish(topic, publish.payload, make) {
+            // It is over: it counts as received, and goes nowhere. Asked all the same: a no must not look like a yes.
+            Ok(_) if was_here => Ok(Published { ticket: Ticket::DONE, matched: false, behind: Vec::new() }),
             Ok(permit) => self.broker.router.publish(&mut self.publisher, permit),
             Err(denial) => return self.refuse_publish(&publish, denial),
         };

@@ -119,6 +119,8 @@ struct Client {
     patience: Option<Duration>,
     /// Whether it wants reason strings [MQTT-3.1.2-29].
     problem_information: bool,
+    /// Whether a 3.x client says that it is a bridge, as Mosquitto's do.
+    is_bridge: bool,
     /// Seconds the session outlives the connection as CONNECT said; DISCONNECT may not raise it from 0.
     session_expiry: u32,
 }

@@ -25,6 +25,7 @@ pub(super) struct Request {
     pub max_packet: usize,
     pub topic_aliases: u16,
     pub problem_information: bool,
+    pub is_bridge: bool,
     pub authentication_method: bool,
 }
 
@@ -112,6 +113,7 @@ impl Request {
             max_packet: properties.maximum_packet_size().map_or(usize::MAX, |size| size as usize),
             topic_aliases: properties.topic_alias_maximum().unwrap_or(0),
             problem_information: properties.request_problem_information() != Some(0),
+            is_bridge: connect.bridge,
             authentication_method: properties.authentication_method().is_some(),
         }
     }

@@ -76,12 +76,12 @@ where
             *why = Some("more subscriptions than limits.subscriptions".into());
             return Ok(ReasonCode::QuotaExceeded);
         }
-        let subscription = Subscription {
-            filter: filter.clone(),
-            group: group.map(Arc::from),
-            options: wanted.options,
-            identifier,
-        };
+        let mut options = wanted.options;
+        // A bridge wants what version 5 has options for: nothing of its own, and what is retained told as such.
+        options.no_local |= self.client.is_bridge;
+        options.retain_as_published |= self.client.is_bridge;
+        let subscription =
+            Subscription { filter: filter.clone(), group: group.map(Arc::from), options, identifier };
         let permit = match self.gate.subscribe(&filter, subscription.clone()) {
             Ok(permit) => permit,
             Err(denial) => {

@@ -80,8 +80,8 @@ section! {
         /// The client identifier on the remote broker. Default: gateway.id, an underscore and the name.
         pub client_id: String => ClientId = String::new(),
 
-        /// The version of MQTT. With "3.1.1" there are no properties and no expiry, and what two gateways send each other
-        /// in both directions could go round for ever.
+        /// The version of MQTT. With "3.1.1" there are no properties and no expiry, and two gateways that are bridged
+        /// to each other need `peer`.
         pub protocol: BridgeProtocol => OneOf<BridgeProtocol> = BridgeProtocol::V5,
 
         /// The user name on the remote broker.
@@ -119,6 +119,12 @@ section! {
         /// A topic on the remote broker that the bridge may publish and subscribe to. It then counts as connected only
         /// while its own messages come back by it. Without this key answers to pings are enough.
         pub canary: Option<String> => OptionalText = None,
+
+        /// If the remote broker has a bridge of its own that leads here: the client identifier by which it comes. What that client
+        /// publishes is not sent back by this bridge, and what this bridge brings is not sent to it. Two gateways that are bridged
+        /// to each other by "3.1.1" need it on at least one side: nothing else would keep a message from going round for ever.
+        /// Version 5 tells it by itself. "" says that there is no such bridge.
+        pub peer: Option<String> => OptionalText = None,
 
         /// TLS, for mqtts and wss addresses. Without this section the authorities of the operating system are trusted.
         pub tls: BridgeTls => BridgeTls = BridgeTls::default(),
@@ -291,7 +297,8 @@ impl Bridge {
         if self.client_id.is_empty() {
             self.client_id = format!("{GATEWAY_ID}_{}", self.name);
         }
-        let texts = [Some(&mut self.client_id), self.username.as_mut(), self.canary.as_mut()];
+        let texts =
+            [Some(&mut self.client_id), self.username.as_mut(), self.canary.as_mut(), self.peer.as_mut()];
         for text in texts.into_iter().flatten() {
             *text = text.replace(GATEWAY_ID, &reader.gateway_id);
         }
@@ -348,6 +355,13 @@ impl Bridge {
         warnings.extend(
             route::overlaps(&self.route).into_iter().map(|what| format!("bridge \"{}\": {what}", self.name)),
         );
+        if self.protocol == BridgeProtocol::V311 && self.peer.is_none() && route::go_both_ways(&self.route) {
+            warnings.push(format!(
+                "bridge \"{}\": topics travel both ways by MQTT 3.1.1: if the remote broker is bridged to this gateway as well, messages \
+                 go round for ever; name that bridge's client identifier as peer, or say peer = \"\" if there is none",
+                self.name
+            ));
+        }
         if self.spool.live_first {
             warnings.push(format!(
                 "bridge \"{}\": live_first gives up the order of messages: an old value may arrive after a newer one",

@@ -157,6 +157,15 @@ pub(super) fn overlaps(routes: &[BridgeRoute]) -> Vec<String> {
     found
 }
 
+/// Whether some topic of the remote broker goes both ways.
+pub(super) fn go_both_ways(routes: &[BridgeRoute]) -> bool {
+    let remote = |way: Direction| {
+        let routes = routes.iter().filter(move |route| [way, Direction::Both].contains(&route.direction));
+        routes.filter_map(|route| TopicFilter::new(&route.remote()).ok())
+    };
+    remote(Direction::Out).any(|out| remote(Direction::In).any(|into| out.overlaps(&into)))
+}
+
 /// A topic filter or a part of one.
 enum Pattern {}
 

@@ -22,6 +22,7 @@ fn every_key_of_a_bridge_is_read_and_the_gateways_id_stands_where_it_should() {
         "name = 'cloud'\naddress = ['mqtts://cloud.example', 'wss://[::1]:444/x']\nclient_id = '{gateway.id}_broker'\n\
          protocol = '3.1.1'\nusername = '{gateway.id}'\npassword_file = 'p'\nkeep_alive = 5\nsession = 'clean'\ninflight = 7\n\
          timeout = '3s'\nretry_min = '2s'\nretry_max = '9s'\nreturn_after = '1m'\nnotifications = 'local'\ncanary = 'c/{gateway.id}'\n\
+         peer = '{gateway.id}_other'\n\
          [bridge.tls]\nca = 'ca'\ncertificate = 'c'\nkey = 'k'\nserver_name = 'n'\nalpn = ['x-amzn-mqtt-ca']\n\
          [bridge.spool]\nmax_messages = 0\nmax_bytes = 9\nwhen_full = 'drop-newest'\nlive_first = true\n\
          [[bridge.route]]\ntopic = 'lamp/+'\ndirection = 'both'\nqos = 2\nlocal_prefix = 'l/'\nremote_prefix = 'devices/{gateway.id}/'\n\
@@ -34,6 +35,7 @@ fn every_key_of_a_bridge_is_read_and_the_gateways_id_stands_where_it_should() {
     assert_eq!((&*bridge.client_id, bridge.username.as_deref()), ("b8_broker", Some("b8")));
     assert_eq!(bridge.password_file.as_ref().unwrap().path, Path::new("/etc/p"));
     assert_eq!((bridge.keep_alive, bridge.inflight, bridge.canary.as_deref()), (5, 7, Some("c/b8")));
+    assert_eq!(bridge.peer.as_deref(), Some("b8_other"));
     assert_eq!((bridge.spool.max_messages, bridge.spool.max_bytes), (usize::MAX, 9));
     let route = &bridge.route[0];
     assert_eq!((route.local(), route.remote()), ("l/lamp/+".into(), "devices/b8/lamp/+".into()));
@@ -98,6 +100,27 @@ fn routes_that_meet_and_roads_without_encryption_are_warned_of() {
     assert!(warnings[0].contains("mqtt://h:1883 is not encrypted"));
     assert!(warnings[1].contains("routes 1 (`a/#`) and 2 (`a/b`)"));
     assert!(warnings[2].contains("routes 2 (`a/b`) and 3 (`a/+`)"));
+}
+
+#[test]
+fn what_could_go_round_by_3_1_1_is_warned_of_until_it_is_said_who_the_peer_is() {
+    let warnings = |keys: &str, way: &str| {
+        let text = format!(
+            "name = 'x'\naddress = 'mqtt://[::1]'\n{keys}{}",
+            ROUTE.replace("'out'", &format!("'{way}'"))
+        );
+        parse(&text).unwrap().warnings()
+    };
+    let told = warnings("protocol = '3.1.1'\n", "both");
+    assert!(told.len() == 1 && told[0].contains("go round for ever"), "{told:?}");
+    for (keys, way) in [
+        ("protocol = '3.1.1'\npeer = ''\n", "both"),
+        ("protocol = '3.1.1'\npeer = 'other'\n", "both"),
+        ("protocol = '3.1.1'\n", "out"),
+        ("", "both"),
+    ] {
+        assert_eq!(warnings(keys, way), [""; 0], "{keys} {way}");
+    }
 }
 
 #[test]
