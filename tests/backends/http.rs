@@ -172,6 +172,41 @@ fn a_backend_that_hangs_is_a_no_after_its_deadline_and_delays_nobody_else() {
     eventually("asked again", || may_publish(&mut ann, "http/ann/new").then_some(()));
 }
 
+/// Bug: publishers waited up to 3 s for a subscriber whose messages waited for a backend that hung.
+#[test]
+fn a_backend_that_hangs_holds_up_no_publisher_of_what_its_client_is_to_receive() {
+    let service = Peer::service();
+    let section = format!(
+        "[auth]\nbackends = [\"sqlite\", \"http\"]\n[auth.cache]\nallow = \"0s\"\n[auth.http]\ntimeout = \"1m\"\n\
+         user_url = \"http://127.0.0.1:{port}/auth\"\nacl_url = \"http://127.0.0.1:{port}/acl\"\n",
+        port = service.port
+    );
+    let settings = Subject::with().without_rules().limit("queued_messages", 50);
+    let subject = settings.section(&section).prepare();
+    subject.command(&["user", "add", "local", "--hash", HASH]).exits(0);
+    acl(&subject, "allow local all http/#");
+    let mut ann = subject.accept(&login("ann"));
+    ann.subscribe("http/ann/#", 1);
+    let mut local = subject.accept(&login("local"));
+    service.script("{\"mode\": \"hang\"}");
+    service.asked();
+    local.say("http/ann/0", "x");
+    eventually("it is asked about ann", || (!service.asked().is_empty()).then_some(()));
+    let mut sent = 0;
+    super::within_a_second("nobody waits", || {
+        sent += 1;
+        local.say("http/ann/x", "x");
+        sent == 45
+    });
+    let mut bob = subject.accept(&Connect::v5("bob").login("local", PASSWORD));
+    super::within_a_second("nor does who publishes at QoS 0", || {
+        bob.send(&Publish::to("http/ann/y").encode(crate::support::Version::V5));
+        bob.ping();
+        sent += 1;
+        sent == 60
+    });
+}
+
 #[test]
 fn whatever_goes_wrong_counts_as_a_no_unless_told_otherwise() {
     for mode in ["error", "close", "garbage"] {

@@ -381,6 +381,7 @@ impl Admitted {
             kept_to: 0,
             pressure: None,
             awaiting: Default::default(),
+            stalled: None,
             unacknowledged: 0,
             // CONNECT
             received: Traffic { packets: 1, ..Traffic::default() },

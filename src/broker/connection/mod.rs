@@ -187,6 +187,8 @@ struct Connection<S> {
     kept_to: u64,
     pressure: Option<Pressure>,
     awaiting: Awaiting,
+    /// Since when the message to be delivered next has waited for a backend.
+    stalled: Option<Instant>,
     /// QoS 1 messages whose PUBACK is owed: they count against our receive maximum.
     unacknowledged: usize,
     /// What came since it was told last; bytes are counted by `input`.

@@ -40,6 +40,9 @@ const GRACE: Duration = Duration::from_secs(60);
 /// Things that the gate is to find out about at a time, if it must ask.
 const FORESEEN: usize = 16;
 
+/// How long publishers wait for a subscriber whose messages wait for a backend: as long as one that answers may take.
+const STALL: Duration = Duration::from_millis(50);
+
 /// An unfinished packet of more bytes than this counts against the gateway's memory.
 const LARGE: usize = 256 * 1024;
 
@@ -307,10 +310,11 @@ where
             if let Some(candidate) = self.session.outgoing.next_to_resend()
                 && self.gate.awaits_delivery(candidate)
             {
-                self.awaiting.delivery = true;
+                self.await_delivery();
                 return Ok(());
             }
             if self.resend(now) {
+                self.stalled = None;
                 continue;
             }
             if self.session.outgoing.must_resend() || !self.is_kept(cx)? {
@@ -338,6 +342,7 @@ where
                 false => self.ready.pop_front(),
             };
             let Some(candidate) = next else { return Ok(()) };
+            self.stalled = None;
             if candidate.message.expired(now) {
                 self.lose(&candidate, Dropped::Expired);
                 continue;
@@ -390,10 +395,15 @@ where
 
     /// Holds deliveries until the gate knows about the first, and has it find out about those that come next.
     fn foresee(&mut self) {
-        self.awaiting.delivery = true;
+        self.await_delivery();
         for candidate in self.ready.iter().take(FORESEEN) {
             let _ = self.gate.awaits_delivery(candidate);
         }
+    }
+
+    fn await_delivery(&mut self) {
+        self.awaiting.delivery = true;
+        self.stalled.get_or_insert(self.now);
     }
 
     /// Whether a packet must wait until the gate knows about it: nothing behind it is handled before. The gate finds out
@@ -513,7 +523,7 @@ where
         self.settle(candidate);
     }
 
-    /// Keep alive and the patience with subscribers that are behind.
+    /// Keep alive, and the patience with backends and with subscribers that are behind.
     fn watch_clock(&mut self, cx: &mut Context<'_>, progress: Progress) -> Result<(), End> {
         let now = self.now;
         let mut next = None;
@@ -528,6 +538,16 @@ where
         }
         if let Some(pressure) = &self.pressure {
             next = Some(next.map_or(pressure.until, |next| next.min(pressure.until)));
+        }
+        self.stalled = self.stalled.filter(|_| self.awaiting.delivery);
+        if let Some(until) = self.stalled.map(|since| since + STALL) {
+            if now < until {
+                next = Some(next.map_or(until, |next| next.min(until)));
+            } else {
+                // What its backend does not answer is no business of publishers, until it has caught up.
+                self.seat.outbox.give_up(QoS::AtMostOnce);
+                self.seat.outbox.give_up(QoS::AtLeastOnce);
+            }
         }
         let Some(next) = next else { return Ok(()) };
         // Moved only when it would fire too late, or has fired: not at every packet.
