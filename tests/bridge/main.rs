@@ -6,6 +6,8 @@ mod support;
 
 mod cloud;
 mod crash;
+mod front;
+mod handshake;
 mod health;
 mod identifier;
 mod into;

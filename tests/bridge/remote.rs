@@ -38,11 +38,16 @@ impl Remote {
 
     /// The next connection, whose CONNECT has come.
     pub fn accept(&self) -> Link {
+        self.accept_with_connect().0
+    }
+
+    /// The same, with the CONNECT.
+    pub fn accept_with_connect(&self) -> (Link, Vec<u8>) {
         let (stream, _) = self.listener.accept().expect("the bridge connects");
         stream.set_read_timeout(Some(BOUND)).expect("set a read timeout");
         let mut link = Link { stream, bytes: Vec::new() };
-        link.until(CONNECT);
-        link
+        let connect = link.until(CONNECT);
+        (link, connect)
     }
 
     /// The same, answered with CONNACK of version 3.1.1.
@@ -53,15 +58,20 @@ impl Remote {
     /// The same, in this version.
     pub fn welcome_as(&self, version: Version, session_present: bool) -> Link {
         let mut link = self.accept();
-        match version {
-            Version::V5 => link.send(&[0x20, 3, u8::from(session_present), 0, 0]),
-            _ => link.send(&[0x20, 2, u8::from(session_present), 0]),
-        }
+        link.accept_as(version, session_present);
         link
     }
 }
 
 impl Link {
+    /// Answers CONNECT in this version: come in.
+    pub fn accept_as(&mut self, version: Version, session_present: bool) {
+        match version {
+            Version::V5 => self.send(&[0x20, 3, u8::from(session_present), 0, 0]),
+            _ => self.send(&[0x20, 2, u8::from(session_present), 0]),
+        }
+    }
+
     pub fn send(&mut self, bytes: &[u8]) {
         // The bridge may have left already, which is for the test to see.
         let _ = self.stream.write_all(bytes);

@@ -1,4 +1,4 @@
-//! TLS with required client certificates, WebSocket, passwords; and files that change.
+//! TLS with required client certificates, passwords; and files that change.
 
 use std::{fs, path::Path};
 
@@ -8,7 +8,7 @@ use crate::support::{Publish, Subject, eventually, subject::latchgate};
 use crate::{ledger, route, status, until_connected, until_drained};
 
 /// Makes an authority, a server and a client certificate in a directory.
-fn certificates(directory: &Path) {
+pub fn certificates(directory: &Path) {
     latchgate(directory, &["pki", "init", "--dir", "pki"], "").exits(0);
     latchgate(directory, &["pki", "issue", "localhost", "--server", "--dir", "pki"], "").exits(0);
     latchgate(directory, &["pki", "issue", "b8_broker", "--dir", "pki"], "").exits(0);
@@ -109,23 +109,4 @@ fn a_password_comes_from_a_file_and_never_into_the_log() {
     let subject = crate::settings(port, &keys, &route("t", "out", 1)).start();
     until_connected(&subject);
     assert!(!subject.log().contains("hunter22"));
-}
-
-#[test]
-fn websocket_carries_a_bridge_as_well() {
-    let port = free_port();
-    let _cloud = Cloud::start(&format!("listener {port} 127.0.0.1\nprotocol websockets"));
-    let subject = Subject::with()
-        .gateway("id = 'b8'")
-        .section(&format!(
-            "[[bridge]]\nname = 'cloud'\naddress = 'ws://127.0.0.1:{port}/mqtt'\nretry_min = '50ms'\n{}",
-            route("t", "out", 1)
-        ))
-        .start();
-    until_connected(&subject);
-    let mut here = subject.v5("sensor");
-    for size in [1, 200, 70_000, 300_000] {
-        here.publish(Publish::to("t").qos(1).payload(vec![b'x'; size]));
-    }
-    assert_eq!(until_drained(&subject)["delivered"], 4);
 }
