@@ -1,6 +1,7 @@
 //! The task of a bridge: connects, moves bytes, and begins anew when the connection is lost.
 
 use std::{
+    pin::Pin,
     sync::Arc,
     task::Poll,
     time::{Duration, Instant},
@@ -9,7 +10,7 @@ use std::{
 use atomic_waker::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf},
+    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
     sync::watch,
     time::{sleep_until, timeout},
 };
@@ -118,7 +119,7 @@ impl Bridge {
         while !*stop.borrow() {
             self.told.lock().address = address;
             let end = self.connect(&mut exchange, &dial, address, &mut backoff, &mut stop).await;
-            exchange.lost();
+            exchange.lost(Instant::now());
             let _ = self.look(&mut exchange);
             exchange.link.rest();
             let bridge = &self.settings.name;
@@ -178,7 +179,7 @@ impl Bridge {
         exchange.begin(address, password.as_deref(), Instant::now());
         drop(password);
         let (reader, writer) = tokio::io::split(stream);
-        let sending = Sending { writer, bytes: Vec::new(), written: 0, flushed: true };
+        let sending = Sending { writer, bytes: Vec::new(), written: 0, flushed: true, full: false };
         let mut wire = Wire { reader, incoming: Vec::new(), sending };
         let context = Context { dial: dial.clone(), address, stamp };
         let end = self.serve(exchange, &mut wire, &context, backoff, stop).await;
@@ -243,7 +244,11 @@ impl Bridge {
                         return Err(End::Lost("the remote broker closed the connection".into()));
                     }
                 }
-                sent = wire.sending.send(), if !wire.sending.flushed => sent?,
+                sent = wire.sending.send(), if !wire.sending.flushed => {
+                    if sent? {
+                        exchange.pulse.taken = Instant::now();
+                    }
+                }
                 () = self.spool.bell.notified() => {}
                 outcome = std::future::poll_fn(|cx| poll_told(exchange, &self.bell, cx)) => outcome?,
                 () = sleep_until(due.into()) => {}
@@ -365,6 +370,8 @@ struct Sending {
     /// How many of them the socket has taken.
     written: usize,
     flushed: bool,
+    /// Whether the socket took nothing more when it was last asked.
+    full: bool,
 }
 
 impl Sending {
@@ -382,18 +389,24 @@ impl Sending {
         self.flushed = false;
     }
 
-    /// Writes a part of it, or flushes once all is written.
-    async fn send(&mut self) -> Result<(), End> {
-        if self.written == self.bytes.len() {
-            self.writer.flush().await?;
-            self.flushed = true;
-            return Ok(());
+    /// Writes a part of it, or flushes once all is written. Whether the far end has taken something: the socket was full and
+    /// is no longer. That it takes a few bytes says nothing.
+    async fn send(&mut self) -> Result<bool, End> {
+        let done = std::future::poll_fn(|cx| {
+            let writer = Pin::new(&mut self.writer);
+            let polled = match self.written == self.bytes.len() {
+                true => writer.poll_flush(cx).map_ok(|()| None),
+                false => writer.poll_write(cx, &self.bytes[self.written..]).map_ok(Some),
+            };
+            self.full |= polled.is_pending();
+            polled
+        });
+        match done.await? {
+            None => self.flushed = true,
+            Some(0) => return Err(End::Lost("the remote broker takes nothing more".into())),
+            Some(count) => self.written += count,
         }
-        match self.writer.write(&self.bytes[self.written..]).await? {
-            0 => return Err(End::Lost("the remote broker takes nothing more".into())),
-            count => self.written += count,
-        }
-        Ok(())
+        Ok(std::mem::take(&mut self.full))
     }
 
     /// Writes all of it and closes.

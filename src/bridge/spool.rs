@@ -202,7 +202,10 @@ impl Spool {
                 message: None,
                 size: entry.size,
                 at: -seconds(entry.age),
-                expires: entry.left.map(|left| seconds(left).saturating_add(1)),
+                expires: entry.left.map(|left| match left {
+                    Duration::ZERO => 0,
+                    left => seconds(left).saturating_add(1),
+                }),
                 route: route as u16,
                 qos: entry.qos,
                 state,

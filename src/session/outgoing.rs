@@ -180,6 +180,11 @@ impl<M> Outgoing<M> {
         self.crowded = true;
     }
 
+    /// The identifiers that are in use.
+    pub fn ids(&self) -> impl Iterator<Item = u16> {
+        self.window.iter().map(|slot| slot.id)
+    }
+
     /// Whether an identifier is in use.
     pub fn uses(&self, id: u16) -> bool {
         self.window.iter().any(|slot| slot.id == id)

@@ -42,18 +42,24 @@ fn the_state_is_retained_on_both_sides_and_follows_the_connection() {
 
 #[test]
 fn a_remote_that_falls_silent_without_a_word_is_not_connected_for_longer_than_its_keep_alive() {
-    let mut cloud = Cloud::start("");
-    let subject = settings(cloud.port, "keep_alive = 2", &route("t", "out", 1)).start();
-    until_connected(&subject);
-    cloud.freeze();
-    subject.v5("sensor").publish(Publish::to("t").qos(1).payload("x"));
-    let told = eventually("the silence is noticed", || {
-        let status = status(&subject);
-        (status["connected"] == false).then_some(status)
-    });
-    assert_eq!(told["queued_messages"], 1);
-    cloud.thaw();
-    assert_eq!(until_drained(&subject)["delivered"], 1);
+    for protocol in ["3.1.1", "5"] {
+        let mut cloud = Cloud::start("");
+        let keys = format!("keep_alive = 2\nprotocol = '{protocol}'");
+        let subject = settings(cloud.port, &keys, &route("t", "out", 2)).start();
+        until_connected(&subject);
+        cloud.freeze();
+        let mut here = subject.v5("sensor");
+        here.publish(Publish::to("t").qos(2).payload("x"));
+        let told = eventually("the silence is noticed", || {
+            // What its socket still takes is no sign of life.
+            here.publish(Publish::to("t").qos(0).payload("y"));
+            let status = status(&subject);
+            status["error"].as_str().is_some_and(|error| error.contains("ping")).then_some(status)
+        });
+        assert_eq!((&told["queued_messages"], &told["connected"]), (&1.into(), &false.into()));
+        cloud.thaw();
+        assert_eq!(until_drained(&subject)["delivered"], 1);
+    }
 }
 
 #[test]

@@ -7,9 +7,13 @@ use std::{
         Arc,
         atomic::{AtomicU16, Ordering},
     },
+    time::Instant,
 };
 
-use crate::support::{BOUND, Version, packet, reader::packet_length};
+use crate::support::{
+    BOUND, Packet, Version, packet,
+    reader::{decode, packet_length},
+};
 
 /// Listens for the bridge.
 pub struct Remote {
@@ -21,6 +25,7 @@ pub struct Remote {
 pub struct Link {
     pub stream: TcpStream,
     bytes: Vec<u8>,
+    version: Version,
 }
 
 pub const CONNECT: u8 = 1;
@@ -36,6 +41,13 @@ impl Remote {
         Remote { listener, port }
     }
 
+    /// Drops connections that were not accepted yet; those of a gateway that is gone.
+    pub fn forget_waiting(&self) {
+        self.listener.set_nonblocking(true).expect("it can be asked without waiting");
+        while self.listener.accept().is_ok() {}
+        self.listener.set_nonblocking(false).expect("it can wait again");
+    }
+
     /// The next connection, whose CONNECT has come.
     pub fn accept(&self) -> Link {
         self.accept_with_connect().0
@@ -45,7 +57,7 @@ impl Remote {
     pub fn accept_with_connect(&self) -> (Link, Vec<u8>) {
         let (stream, _) = self.listener.accept().expect("the bridge connects");
         stream.set_read_timeout(Some(BOUND)).expect("set a read timeout");
-        let mut link = Link { stream, bytes: Vec::new() };
+        let mut link = Link { stream, bytes: Vec::new(), version: Version::V311 };
         let connect = link.until(CONNECT);
         (link, connect)
     }
@@ -66,6 +78,7 @@ impl Remote {
 impl Link {
     /// Answers CONNECT in this version: come in.
     pub fn accept_as(&mut self, version: Version, session_present: bool) {
+        self.version = version;
         match version {
             Version::V5 => self.send(&[0x20, 3, u8::from(session_present), 0, 0]),
             _ => self.send(&[0x20, 2, u8::from(session_present), 0]),
@@ -97,10 +110,17 @@ impl Link {
 
     /// The next packet of a type; pings are answered and others passed over.
     pub fn until(&mut self, kind: u8) -> Vec<u8> {
+        self.next_of(kind).expect("the bridge is there")
+    }
+
+    /// The same; `None` if the bridge closes first.
+    pub fn next_of(&mut self, kind: u8) -> Option<Vec<u8>> {
+        let since = Instant::now();
         loop {
-            let packet = self.next().expect("the bridge is there");
+            assert!(since.elapsed() < BOUND, "only pings come, and no packet of type {kind}");
+            let packet = self.next()?;
             if packet[0] >> 4 == kind {
-                return packet;
+                return Some(packet);
             }
             if packet[0] >> 4 == PINGREQ {
                 self.send(&[0xD0, 0]);
@@ -108,18 +128,21 @@ impl Link {
         }
     }
 
-    /// The next PUBLISH of QoS 1 or 2: identifier, payload (of topics without properties), and whether it has DUP.
+    /// The next PUBLISH of QoS 1 or 2: identifier, payload, and whether it has DUP.
     pub fn publish(&mut self) -> (u16, String, bool) {
+        self.try_publish().expect("the bridge is there")
+    }
+
+    /// The same; `None` if the bridge closes first.
+    pub fn try_publish(&mut self) -> Option<(u16, String, bool)> {
         loop {
-            let packet = self.until(PUBLISH);
-            if packet[0] & 0b110 == 0 {
-                continue;
+            let packet = self.next_of(PUBLISH)?;
+            let (_, header) = packet_length(&packet).expect("it is complete");
+            let Packet::Publish(publish) = decode(self.version, &packet, header) else { continue };
+            let text = publish.text().to_owned();
+            if let Some(id) = publish.id {
+                return Some((id, text, publish.dup));
             }
-            let (_, head) = packet_length(&packet).expect("it is complete");
-            let topic = usize::from(u16::from_be_bytes([packet[head], packet[head + 1]]));
-            let at = head + 2 + topic;
-            let id = u16::from_be_bytes([packet[at], packet[at + 1]]);
-            return (id, String::from_utf8_lossy(&packet[at + 2..]).into(), packet[0] & 8 != 0);
         }
     }
 

@@ -2,14 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use ahash::AHashSet;
+
 use crate::broker::Arriving;
 use crate::mqtt::{
-    ConnAck, Connect, Disconnect, Login, Packet, Properties, Property, Publish, QoS, ReasonCode,
+    Ack, ConnAck, Connect, Disconnect, Login, Packet, Properties, Property, Publish, QoS, ReasonCode,
     RetainHandling, SubAck, Subscribe, SubscribeFilter, SubscriptionOptions, Version, Will, codec,
 };
 use crate::session::Outgoing;
 
-use super::{Exchange, Fault, LARGEST, Takes, WEIGHT};
+use super::{Exchange, Fault, LARGEST, SOON, TOO_MANY_BROKEN, Takes, WEIGHT};
 
 /// The shortest time in which the remote broker must acknowledge something.
 const SHORTEST_PATIENCE: Duration = Duration::from_secs(30);
@@ -57,6 +59,7 @@ impl Exchange {
         self.pulse = super::Pulse {
             pinged: None,
             sent: now,
+            taken: now,
             canary: (self.pulse.canary.0, None),
             canary_due: now,
             canary_back: false,
@@ -100,6 +103,8 @@ impl Exchange {
         // What was under way to another address is not known at this one.
         let ours = self.session_of.replace(self.address).is_none_or(|before| before == self.address);
         if connack.session_present && ours {
+            self.resumed = Some(now);
+            self.release_leftovers();
             self.window.connected(inflight, WEIGHT);
             self.incoming.connected();
         } else {
@@ -111,6 +116,24 @@ impl Exchange {
         self.subscribe(now);
         self.announce_there(true);
         Ok(())
+    }
+
+    /// Releases every identifier that is not in use, if session after session breaks. A remote broker that was killed may
+    /// have come back with what it had saved long ago: it waits for releases that came meanwhile, takes nothing more until
+    /// they come again, and would take a new message under such an identifier for an old one. Of others it knows nothing.
+    fn release_leftovers(&mut self) {
+        if self.broken < TOO_MANY_BROKEN {
+            return;
+        }
+        let bridge = &self.settings.name;
+        tracing::warn!(%bridge, "the remote broker ends session after session: whatever it waits for is released");
+        let promised = self.numbered.iter().map(|(_, id)| *id);
+        let before = self.before.iter().map(|sent| sent.packet_id);
+        let in_use: AHashSet<u16> = self.window.ids().chain(promised).chain(before).collect();
+        for id in (1..=u16::MAX).filter(|id| !in_use.contains(id)) {
+            self.write(&Packet::PubRel(Ack::new(id, ReasonCode::Success)));
+        }
+        self.broken = 0;
     }
 
     /// The remote broker knows nothing of what was under way: it begins anew.
@@ -232,8 +255,12 @@ impl Exchange {
     }
 
     /// The connection is lost.
-    pub fn lost(&mut self) {
+    pub fn lost(&mut self, now: Instant) {
         self.open = false;
+        match self.resumed.take() {
+            Some(since) if now < since + SOON => self.broken += 1,
+            _ => self.broken = 0,
+        }
         self.owed.clear();
         self.spool.connected(false, false);
     }
@@ -251,21 +278,24 @@ impl Exchange {
             self.pulse.progressed = now;
         }
         let patience = (self.pulse.keep_alive * 2).max(SHORTEST_PATIENCE);
-        if now >= self.pulse.progressed + patience {
+        // On a slow link an answer comes only after all that is sent before it, which may take long. So it is waited for as
+        // long as the connection takes bytes.
+        let (taken, progressed) = (self.pulse.taken, self.pulse.progressed.max(self.pulse.taken));
+        if now >= progressed + patience {
             return Err(Fault::Silent("it acknowledges no message"));
         }
         if self.subscribing.is_some_and(|(_, since)| now >= since + patience) {
             return Err(Fault::Silent("SUBSCRIBE had no answer"));
         }
         if let Some(at) = self.pulse.pinged {
-            if now >= at + half && now >= self.pulse.answered + half {
+            if now >= at.max(self.pulse.answered).max(taken) + half {
                 return Err(Fault::Silent("a ping had no answer"));
             }
         } else if now >= self.pulse.answered + half || now >= self.pulse.sent + half {
             self.pulse.pinged = Some(now);
             self.write(&Packet::PingReq);
         }
-        if self.pulse.canary.1.is_some_and(|at| now >= at + self.pulse.keep_alive) {
+        if self.pulse.canary.1.is_some_and(|at| now >= at.max(taken) + self.pulse.keep_alive) {
             return Err(Fault::Silent("the canary did not come back"));
         }
         if let Some(topic) = self.settings.canary.clone()
@@ -288,14 +318,13 @@ impl Exchange {
         }
         let due = [
             self.pulse.pinged.map_or(self.pulse.answered.min(self.pulse.sent) + half, |at| {
-                at.max(self.pulse.answered) + half
+                at.max(self.pulse.answered).max(taken) + half
             }),
-            self.pulse.progressed + patience,
+            progressed + patience,
             self.subscribing.map_or(now + patience, |(_, since)| since + patience),
-            self.pulse
-                .canary
-                .1
-                .map_or(self.pulse.canary_due.max(now + half / 4), |at| at + self.pulse.keep_alive),
+            self.pulse.canary.1.map_or(self.pulse.canary_due.max(now + half / 4), |at| {
+                at.max(taken) + self.pulse.keep_alive
+            }),
         ];
         Ok(due.into_iter().min().unwrap_or(now + half).max(now + Duration::from_millis(10)))
     }

@@ -33,6 +33,11 @@ const OWED: usize = 1024;
 /// Bytes of unacknowledged messages, from which on no more are sent.
 const WEIGHT: usize = 1 << 20;
 
+/// A session that breaks sooner was of no use.
+const SOON: Duration = Duration::from_secs(10);
+/// So many of them in a row, and what the remote broker may have kept too long is released.
+const TOO_MANY_BROKEN: u32 = 2;
+
 /// Bytes of the largest packet that MQTT has.
 const LARGEST: usize = 268_435_460;
 
@@ -91,6 +96,8 @@ pub(super) struct Pulse {
     progressed: Instant,
     /// The bridge sent something.
     sent: Instant,
+    /// The far end took bytes of what waited to be sent.
+    pub taken: Instant,
     /// Time from a ping to its answer.
     pub round_trip: Option<Duration>,
     /// The canary's number, when it was let fly, and whether it is back.
@@ -130,6 +137,10 @@ pub(super) struct Exchange {
     subscribing: Option<(u16, Instant)>,
     /// The address whose session the window is of.
     session_of: Option<usize>,
+    /// When CONNACK came, if the remote broker had a session.
+    resumed: Option<Instant>,
+    /// How many sessions in a row were taken up and broke soon.
+    broken: u32,
     /// The address that is connected to.
     address: usize,
     /// Filters that the remote broker did not grant.
@@ -168,6 +179,7 @@ impl Exchange {
                 pinged: None,
                 progressed: now,
                 sent: now,
+                taken: now,
                 round_trip: None,
                 canary: (0, None),
                 canary_due: now,
@@ -191,6 +203,8 @@ impl Exchange {
             open: false,
             subscribing: None,
             session_of: None,
+            resumed: None,
+            broken: 0,
             address: 0,
             refused: Vec::new(),
             arrived: Arrived::default(),

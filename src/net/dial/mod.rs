@@ -17,6 +17,9 @@ use crate::config::{Bridge, NamedFile, Problem, RemoteAddress};
 
 pub use why::{Trouble, trouble, why};
 
+/// Bytes that wait to leave at most.
+const UNSENT: u32 = 32 * 1024;
+
 /// Bytes both ways.
 pub trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
 
@@ -109,6 +112,9 @@ async fn tcp(address: &RemoteAddress) -> io::Result<TcpStream> {
         .await
         .map_err(|error| io::Error::new(error.kind(), format!("{place}: {error}")))?;
     stream.set_nodelay(true)?;
+    // So that bytes are taken as they leave, which tells a slow link from a dead one, and a ping does not wait behind a
+    // buffer full of messages.
+    let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
     // Keep alive of MQTT finds a dead peer; this one keeps routers from forgetting the connection.
     let _ = SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(60)));
     Ok(stream)
