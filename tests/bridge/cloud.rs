@@ -45,6 +45,11 @@ impl Cloud {
         Cloud { port, directory, child: None }
     }
 
+    /// What it says.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("stderr")).unwrap_or_default()
+    }
+
     pub fn begin(&mut self) {
         let log = self.directory.path().join("stderr");
         let log = OpenOptions::new().create(true).append(true).open(log).expect("its log");

@@ -72,7 +72,7 @@ fn publish_until_it_dies(
 }
 
 /// Everything up to the message `end`, which was published last: all of what was acknowledged, QoS 2 once.
-fn check(receiver: &mut Client, sent: &Sent, what: &str) {
+fn check(receiver: &mut Client, sent: &Sent, cloud: &Cloud, what: &str) {
     let mut seen: BTreeMap<u32, u32> = BTreeMap::new();
     loop {
         let got = receiver.receive();
@@ -83,7 +83,7 @@ fn check(receiver: &mut Client, sent: &Sent, what: &str) {
     }
     assert!(sent.acknowledged.len() > 100, "{what}: {}", sent.acknowledged.len());
     let missing: Vec<_> = sent.acknowledged.iter().filter(|number| !seen.contains_key(number)).collect();
-    assert!(missing.is_empty(), "{what}: acknowledged and missing: {missing:?}");
+    assert!(missing.is_empty(), "{what}: acknowledged and missing: {missing:?}\n{}", cloud.log());
     let twice: Vec<_> = seen.iter().filter(|(number, count)| *number % 2 == 1 && **count > 1).collect();
     assert!(twice.is_empty(), "{what}: QoS 2 and more than once: {twice:?}");
 }
@@ -141,11 +141,11 @@ fn killed_at_every_place(protocol: &str) {
     let mut here = subject.v5("end");
     here.publish(Publish::to("out2/a").qos(2).payload("end"));
     until_drained(&subject);
-    check(&mut Client::connect(cloud.port, &Connect::v5("watcher").keep_session()).0, &out, "out");
+    check(&mut Client::connect(cloud.port, &Connect::v5("watcher").keep_session()).0, &out, &cloud, "out");
     crate::support::eventually("all came in", || {
         (status(&subject)["in_published"].as_u64() > Some(1)).then_some(())
     });
-    check(&mut subject.accept(&lamp), &into, "in");
+    check(&mut subject.accept(&lamp), &into, &cloud, "in");
 }
 
 #[test]
