@@ -11,6 +11,7 @@ pub mod broker;
 pub mod cli;
 pub mod config;
 pub mod gateway;
+pub mod import;
 pub mod latch;
 pub mod mqtt;
 pub mod net;

@@ -27,12 +27,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("bridge", &["mqtt", "session", "broker"]),
     ("store", &["mqtt", "broker", "policy", "latch", "bridge"]),
     ("admin", &["config", "mqtt", "net", "broker", "policy"]),
+    ("import", &["config", "mqtt", "policy", "store"]),
     ("system", &[]),
 ];
 
-const ALL: [&str; 15] = [
+const ALL: [&str; 16] = [
     "cli", "gateway", "config", "mqtt", "net", "session", "broker", "pki", "policy", "panel", "latch",
-    "bridge", "store", "admin", "system",
+    "bridge", "store", "admin", "import", "system",
 ];
 
 /// The source without comments, string contents and `#[cfg(test)]` items.

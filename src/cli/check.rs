@@ -71,7 +71,7 @@ fn diff(args: &CheckArgs, context: &Context) -> anyhow::Result<ExitCode> {
 }
 
 /// Everything questionable, the files that the configuration names included.
-fn warnings(config: &Config) -> Result<Vec<String>, ConfigError> {
+pub(super) fn warnings(config: &Config) -> Result<Vec<String>, ConfigError> {
     let certificates = gateway::open_tls(config)?;
     gateway::open_policy_settings(config)?;
     gateway::open_latch(config)?;

@@ -18,6 +18,7 @@ mod demo;
 mod doctor;
 mod explain;
 mod hash;
+mod import;
 mod latch;
 mod lock;
 mod man;
@@ -108,6 +109,9 @@ enum Command {
     Reload(reload::ReloadArgs),
     #[command(subcommand)]
     Bridge(bridge::BridgeCommand),
+    /// Come from another broker
+    #[command(subcommand)]
+    Import(import::ImportCommand),
     Bench(bench::BenchArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -156,6 +160,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Reload(args) => reload::run(args, &context.config()?.gateway.state),
         Command::Pub(args) => publish::run(args),
         Command::Sub(args) => subscribe::run(args),
+        Command::Import(command) => import::run(command),
         Command::Bench(args) => bench::run(args),
         Command::Check(args) => check::run(args, &context),
         Command::Doctor(args) => doctor::run(&args, &context),

@@ -1,0 +1,162 @@
+//! The new folder: written beside its place, looked at by the gateway's own eyes, and then put there whole.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+use super::{
+    ImportError, Request,
+    document::{Document, Place, What},
+    homes::Homes,
+    report::Report,
+    write::Draft,
+};
+use crate::{
+    config::ConfigError,
+    policy::{
+        accounts::{RuleRecord, Subject},
+        acl::Access,
+    },
+    store::{AccountsDb, StoreError},
+};
+
+/// The name of the configuration in the folder.
+const CONFIG: &str = "latchgate.toml";
+/// Most parts that are left out before the import gives up.
+const MOST_FAULTS: usize = 10_000;
+
+/// Makes the folder. Whatever the gateway would refuse is left out, and said so of its lines.
+///
+/// # Errors
+/// If it is there, cannot be written, or is refused as a whole. Then there is no folder.
+pub(super) fn make(request: &Request<'_>, draft: Draft, report: &mut Report) -> Result<(), ImportError> {
+    let out = request.out;
+    let unwritable = |file: &Path, why: &dyn std::fmt::Display| ImportError::Unwritable {
+        file: file.to_owned(),
+        why: why.to_string(),
+    };
+    if fs::symlink_metadata(out).is_ok() {
+        return Err(ImportError::Exists(out.to_owned()));
+    }
+    let above = match out.parent() {
+        Some(above) if !above.as_os_str().is_empty() => above,
+        _ => Path::new("."),
+    };
+    let name = out.file_name().ok_or_else(|| unwritable(out, &"it is no name of a folder"))?;
+    let mut prefix = std::ffi::OsString::from(".");
+    prefix.push(name);
+    let beside = tempfile::Builder::new()
+        .prefix(&prefix)
+        .tempdir_in(above)
+        .map_err(|error| unwritable(above, &error))?;
+    fs::set_permissions(beside.path(), fs::Permissions::from_mode(0o700))
+        .map_err(|error| unwritable(out, &error))?;
+
+    let Draft { mut document, homes } = draft;
+    for (name, bytes) in &homes.files {
+        write(&beside.path().join(name), bytes).map_err(|error| unwritable(&out.join(name), &error))?;
+    }
+    database(&beside.path().join("state"), &homes).map_err(|error| unwritable(&out.join("state"), &error))?;
+    let file = beside.path().join(CONFIG);
+    let head = head(request.file);
+    for fault in 0.. {
+        let (text, places) = document.write(&head, report);
+        write(&file, text.as_bytes()).map_err(|error| unwritable(&out.join(CONFIG), &error))?;
+        let Err(error) = (request.check)(&file) else { break };
+        if fault >= MOST_FAULTS || !leave_out(&mut document, &places, &error, report) {
+            let text =
+                error.to_string().replace(&beside.path().display().to_string(), &out.display().to_string());
+            return Err(ImportError::Refused(text));
+        }
+    }
+    if document.find("[[listener]]").is_none() {
+        report.remark("no listener could be made: as it is, the gateway listens on 127.0.0.1:1883 only, and wants a login");
+    }
+    let made = beside.keep();
+    // Never over something that has come there meanwhile.
+    renameat_with(CWD, &made, CWD, out, RenameFlags::NOREPLACE).map_err(|error| {
+        let _ = fs::remove_dir_all(&made);
+        if error == rustix::io::Errno::EXIST {
+            ImportError::Exists(out.to_owned())
+        } else {
+            unwritable(out, &error)
+        }
+    })
+}
+
+/// Writes a file for its owner alone.
+fn write(file: &PathBuf, bytes: &[u8]) -> std::io::Result<()> {
+    let mut open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+    open.write_all(bytes)?;
+    open.sync_all()
+}
+
+/// The first lines of the configuration.
+fn head(source: &Path) -> String {
+    let name = source.file_name().unwrap_or_default().to_string_lossy().replace(char::is_control, " ");
+    format!(
+        "# Made from {name} by `latchgate import mosquitto`. Comments at the end of lines say what a line comes from.\n\
+         # `latchgate check --print-defaults` explains every key.\n"
+    )
+}
+
+/// Leaves out what an error is about; whether that was possible.
+fn leave_out(document: &mut Document, places: &[Place], error: &ConfigError, report: &mut Report) -> bool {
+    let Some(problem) = error.problems().first() else { return false };
+    let Some(part) = document.take_out(problem.line, places) else { return false };
+    let lines = part.all_lines();
+    let (what, why) = match &part.what {
+        What::Listener(name) => (format!("the listener {name:?}"), String::new()),
+        What::Backend(name) => (format!("the backend {name:?}"), String::new()),
+        What::Bridge(name) => (format!("the bridge {name:?}"), String::new()),
+        What::Route => ("the route".to_owned(), String::new()),
+        What::Section | What::Inner => (part.head.to_owned(), "; its defaults count".to_owned()),
+    };
+    report.leave_out(&lines, &format!("{what} is left out{why}: {}", problem.what));
+    if let What::Backend(name) = part.what {
+        // Who only this backend would have known gets in nowhere.
+        let mut shut = Vec::new();
+        for (at, part) in document.parts.iter_mut().enumerate() {
+            if part.drop_backend(name) {
+                match part.what {
+                    What::Listener(_) => shut.push(at),
+                    _ => part.set("backends", vec![toml::Value::from("sqlite")], &[]),
+                }
+            }
+        }
+        for at in shut.into_iter().rev() {
+            let part = document.parts.remove(at);
+            report.leave_out(&part.all_lines(), "the listener is left out with its backend");
+        }
+    }
+    true
+}
+
+/// The database of accounts and rules.
+fn database(state: &Path, homes: &Homes) -> Result<(), StoreError> {
+    let accounts = AccountsDb::open(state)?;
+    for account in &homes.accounts {
+        accounts.add_user(&account.name, account.stored.as_deref(), account.superuser)?;
+        if account.disabled {
+            accounts.set_enabled(&account.name, false)?;
+        }
+    }
+    for (role, users) in &homes.roles {
+        accounts.add_role(role)?;
+        for user in users {
+            accounts.grant(role, user)?;
+        }
+    }
+    for rule in &homes.rules {
+        let invalid = |why: &str| StoreError::Invalid(why.to_owned());
+        let subject: Subject = rule.subject.parse().map_err(invalid)?;
+        let access: Access = rule.access.parse().map_err(invalid)?;
+        accounts.add_rule(&RuleRecord { subject, access, filter: rule.filter.clone(), deny: rule.deny })?;
+    }
+    Ok(())
+}
