@@ -27,7 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("bridge", &["mqtt", "session", "broker"]),
     ("store", &["mqtt", "broker", "policy", "latch", "bridge"]),
     ("admin", &["config", "mqtt", "net", "broker", "policy"]),
-    ("import", &["config", "mqtt", "policy", "store"]),
+    ("import", &["config", "mqtt", "latch", "policy", "store"]),
     ("system", &[]),
 ];
 

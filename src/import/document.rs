@@ -30,13 +30,15 @@ pub(super) enum What {
     Bridge(String),
     /// A route of a bridge.
     Route,
+    /// What keeps clients from something, so that without it no listener may be opened.
+    Guard,
     /// What belongs to the part it stands in.
     Inner,
 }
 
 #[derive(Clone, Debug)]
 struct Key {
-    name: &'static str,
+    name: String,
     value: toml::Value,
     lines: Vec<Line>,
 }
@@ -47,9 +49,9 @@ impl Part {
     }
 
     /// Adds a key, or replaces its value.
-    pub fn set(&mut self, name: &'static str, value: impl Into<toml::Value>, lines: &[Line]) {
-        let key = Key { name, value: value.into(), lines: lines.to_vec() };
-        match self.keys.iter_mut().find(|key| key.name == name) {
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<toml::Value>, lines: &[Line]) {
+        let key = Key { name: name.into(), value: value.into(), lines: lines.to_vec() };
+        match self.keys.iter_mut().find(|other| other.name == key.name) {
             Some(old) => *old = key,
             None => self.keys.push(key),
         }
@@ -83,7 +85,7 @@ impl Part {
         let from = origins(&self.lines, report);
         let _ = writeln!(out, "\n{}{from}", self.head);
         for Key { name, value, lines } in &self.keys {
-            let _ = writeln!(out, "{name} = {value}{}", origins(lines, report));
+            let _ = writeln!(out, "{} = {value}{}", plain_or_quoted(name), origins(lines, report));
         }
         let here = places.len();
         places.push(Place { lines: first..line_of(out), path: path.to_vec() });
@@ -141,6 +143,12 @@ impl Document {
 /// The number of the line that would be written next.
 fn line_of(text: &str) -> usize {
     text.matches('\n').count() + 1
+}
+
+/// A key as TOML has it.
+fn plain_or_quoted(name: &str) -> String {
+    let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    if plain { name.to_owned() } else { toml::Value::from(name).to_string() }
 }
 
 /// A comment that names the lines.

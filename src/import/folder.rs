@@ -18,11 +18,12 @@ use super::{
 };
 use crate::{
     config::ConfigError,
+    latch::{Id, Instance, PairingStore},
     policy::{
         accounts::{RuleRecord, Subject},
         acl::Access,
     },
-    store::{AccountsDb, StoreError},
+    store::{AccountsDb, PairingsDb, StoreError},
 };
 
 /// The name of the configuration in the folder.
@@ -61,7 +62,8 @@ pub(super) fn make(request: &Request<'_>, draft: Draft, report: &mut Report) -> 
     for (name, bytes) in &homes.files {
         write(&beside.path().join(name), bytes).map_err(|error| unwritable(&out.join(name), &error))?;
     }
-    database(&beside.path().join("state"), &homes).map_err(|error| unwritable(&out.join("state"), &error))?;
+    databases(&beside.path().join("state"), &homes)
+        .map_err(|error| unwritable(&out.join("state"), &error))?;
     let file = beside.path().join(CONFIG);
     let head = head(request.file);
     for fault in 0.. {
@@ -115,9 +117,19 @@ fn leave_out(document: &mut Document, places: &[Place], error: &ConfigError, rep
         What::Backend(name) => (format!("the backend {name:?}"), String::new()),
         What::Bridge(name) => (format!("the bridge {name:?}"), String::new()),
         What::Route => ("the route".to_owned(), String::new()),
+        What::Guard => (part.head.to_owned(), ", and every listener with it".to_owned()),
         What::Section | What::Inner => (part.head.to_owned(), "; its defaults count".to_owned()),
     };
     report.leave_out(&lines, &format!("{what} is left out{why}: {}", problem.what));
+    if part.what == What::Guard {
+        document.parts.retain(|part| match part.what {
+            What::Listener(_) => {
+                report.leave_out(&part.all_lines(), "the listener is left out with what guards it");
+                false
+            }
+            _ => true,
+        });
+    }
     if let What::Backend(name) = part.what {
         // Who only this backend would have known gets in nowhere.
         let mut shut = Vec::new();
@@ -137,8 +149,25 @@ fn leave_out(document: &mut Document, places: &[Place], error: &ConfigError, rep
     true
 }
 
-/// The database of accounts and rules.
-fn database(state: &Path, homes: &Homes) -> Result<(), StoreError> {
+/// The databases: accounts and rules, and pairings if there are any.
+fn databases(state: &Path, homes: &Homes) -> Result<(), String> {
+    accounts(state, homes).map_err(|error| error.to_string())?;
+    if homes.pairings.is_empty() {
+        return Ok(());
+    }
+    let store = PairingsDb::open(state).map_err(|error| error.to_string())?;
+    for pairing in &homes.pairings {
+        let id = |text: &str| Id::new(text).map_err(|error| error.to_string());
+        store.pair(&pairing.user, &id(&pairing.account)?).map_err(|error| error.to_string())?;
+        for (topic, number) in &pairing.instances {
+            let instance = Instance { id: id(number)?, topic: topic.clone() };
+            store.add_instance(&pairing.user, &instance).map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+fn accounts(state: &Path, homes: &Homes) -> Result<(), StoreError> {
     let accounts = AccountsDb::open(state)?;
     for account in &homes.accounts {
         accounts.add_user(&account.name, account.stored.as_deref(), account.superuser)?;

@@ -1,6 +1,9 @@
 //! Where accounts and rules will live: the backends of this gateway, each of which there is once.
 
-use super::document::{Part, What};
+use super::{
+    document::{Part, What},
+    report::Line,
+};
 
 /// Accounts, rules and files to be written, and the backends that are taken.
 #[derive(Debug, Default)]
@@ -19,6 +22,14 @@ pub(super) struct Homes {
     pub otherwise: Vec<&'static str>,
     /// Whether every backend is asked about rights, not only the one that knew the password.
     pub ask_all: bool,
+    /// Keys of `[acl]`.
+    pub acl: Vec<(&'static str, toml::Value, Line)>,
+    /// Keys of `[auth.cache]`.
+    pub cache: Vec<(&'static str, String, Line)>,
+    /// Sections besides, as `[latch]`.
+    pub sections: Vec<Part>,
+    /// What the Latch service knows of each user.
+    pub pairings: Vec<Pairing>,
 }
 
 /// What the database is used for.
@@ -47,6 +58,15 @@ pub(super) struct Rule {
     pub subject: String,
     pub access: &'static str,
     pub filter: String,
+}
+
+/// A user's account at the Latch service.
+#[derive(Clone, Debug)]
+pub(super) struct Pairing {
+    pub user: String,
+    pub account: String,
+    /// Topic filter and number of each instance.
+    pub instances: Vec<(String, String)>,
 }
 
 impl Homes {
@@ -103,6 +123,14 @@ impl Homes {
             auth.set("acl", "all", &[]);
         }
         let mut parts = vec![auth];
+        if !self.cache.is_empty() {
+            let mut cache = Part::new(What::Section, "[auth.cache]");
+            for (key, value, line) in &self.cache {
+                cache.set(*key, value.as_str(), &[*line]);
+            }
+            parts.push(cache);
+        }
+        parts.extend(self.sections.iter().cloned());
         parts.extend(self.backends.iter().map(|(_, part)| part.clone()));
         parts
     }

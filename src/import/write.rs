@@ -32,6 +32,9 @@ pub(super) fn draft(model: Model, folder: &Path, ipv6: bool, report: &mut Report
     let mut homes = Homes::default();
     let listeners = listener::all(&model, ipv6, report);
     let access = security::settle(&model, &listeners, folder, &mut homes, report);
+    for (key, value, line) in &homes.acl {
+        acl.set(*key, value.clone(), &[*line]);
+    }
     document.parts.extend([gateway, bounds]);
     document.parts.extend(homes.parts());
     document.parts.extend([acl, log]);

@@ -7,6 +7,7 @@ mod bridge;
 mod differential;
 mod dynsec;
 mod folder;
+mod plugins;
 mod tls;
 mod words;
 
@@ -75,6 +76,11 @@ impl Origin {
         let imported = Imported { origin: self, report, code: answer.code };
         imported.check();
         imported
+    }
+
+    /// What the servers wrote.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
     /// Mosquitto itself on these files.

@@ -1,5 +1,13 @@
 //! Plugins, by the names of their files.
 
+mod auth_plug;
+mod database;
+mod go_auth;
+mod gomozzie;
+mod latch;
+mod options;
+mod pyauth;
+
 use std::path::{Path, PathBuf};
 
 use super::{
@@ -11,6 +19,7 @@ use super::{
 };
 
 use Verdict::{Changed, NotNeeded, NotPossible, Translated};
+use options::Options;
 
 /// What a plugin's job became.
 #[derive(Debug, Default)]
@@ -48,6 +57,11 @@ pub(super) fn translate(plugin: &Plugin, desk: &mut Desk<'_>) -> Option<Answer> 
     let answer = match name.as_str() {
         "mosquitto_dynamic_security.so" => dynamic_security(plugin, desk),
         "mosquitto_password_file.so" | "mosquitto_acl_file.so" => Some(own_files(plugin, desk)),
+        "auth_plugin_pyauth.so" | "mosquitto_pyauth.so" => pyauth::translate(plugin, desk),
+        "gomozzie.so" => gomozzie::translate(plugin, desk),
+        "oauth2-auth-plugin.so" => gomozzie::rewrite(plugin, desk),
+        "go-auth.so" | "mosquitto-go-auth.so" => go_auth::translate(plugin, desk),
+        "auth-plug.so" | "mosquitto-auth-plug.so" | "auth_plug.so" => auth_plug::translate(plugin, desk),
         _ => {
             let note =
                 "this plugin is not known: find a backend that does its job; its listeners are left out";
