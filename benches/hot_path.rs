@@ -15,6 +15,12 @@ use latchgate::mqtt::{
 use latchgate::policy::Policy;
 use latchgate::policy::accounts::{AccountError, AccountStore, Accounts, RuleRecord, Subject};
 use latchgate::policy::acl::Access;
+use latchgate::policy::auth::{
+    backend::{Asking, Question, Remote, Reply, Who},
+    backends::{Backend, Backends, Kind},
+    desk::{Desk, DeskSettings},
+    filters::Filters,
+};
 use latchgate::policy::lock::{Cause, Held, Holder, Scope};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::oneshot;
@@ -34,9 +40,11 @@ struct Load {
     topics: usize,
     /// Topics of others that the lock closes for everyone.
     closed: usize,
+    /// Whether the rights come from a backend elsewhere, whose answers are remembered.
+    asked: bool,
 }
 
-const LOADS: [Load; 8] = {
+const LOADS: [Load; 9] = {
     let plain = Load {
         name: "qos0",
         version: Version::V311,
@@ -44,6 +52,7 @@ const LOADS: [Load; 8] = {
         subscribers: 1,
         topics: 1,
         closed: 0,
+        asked: false,
     };
     [
         plain,
@@ -52,6 +61,7 @@ const LOADS: [Load; 8] = {
         Load { name: "qos0-2000-topics", topics: 2000, ..plain },
         Load { name: "qos0-locked-topics", closed: 1000, ..plain },
         Load { name: "qos0-2000-locked-topics", topics: 2000, closed: 1000, ..plain },
+        Load { name: "qos0-asked", asked: true, ..plain },
         Load { name: "qos1", qos: QoS::AtLeastOnce, ..plain },
         Load { name: "qos1-v5", qos: QoS::AtLeastOnce, version: Version::V5, ..plain },
         Load { name: "qos2", qos: QoS::ExactlyOnce, ..plain },
@@ -84,6 +94,32 @@ impl AccountStore for Rules {
     }
 }
 
+/// A backend elsewhere that lets everybody do everything below `bench/`.
+struct Elsewhere;
+
+impl Remote for Elsewhere {
+    fn answers(&self, question: &Question) -> bool {
+        matches!(question, Question::Filters(_))
+    }
+
+    fn ask<'a>(&'a self, _: &'a Who, _: &'a Question) -> Asking<'a> {
+        let mut filters = Filters::new(false);
+        filters.add("bench/#");
+        Box::pin(async move { Ok(Reply::filters(filters)) })
+    }
+}
+
+/// Backends of which it is the only one.
+fn elsewhere() -> Backends {
+    let settings = DeskSettings { allow: Duration::from_secs(3600), ..DeskSettings::default() };
+    let desk = Desk::new("elsewhere", Box::new(Elsewhere), settings).expect("random bytes");
+    let kind = Kind::Asked(Arc::new(desk));
+    Backends {
+        list: vec![Backend { name: "elsewhere".into(), kind, ..Backend::sqlite() }],
+        ..Backends::default()
+    }
+}
+
 /// A broker to which clients can be connected.
 struct World {
     policy: Arc<Policy>,
@@ -99,8 +135,10 @@ struct Client {
 }
 
 impl World {
-    fn new() -> Self {
-        let policy = Policy::open(Arc::new(Rules), Default::default()).expect("the rules are usable");
+    fn new(asked: bool) -> Self {
+        let backends = if asked { elsewhere() } else { Backends::default() };
+        let settings = latchgate::policy::Settings { backends, ..Default::default() };
+        let policy = Policy::open(Arc::new(Rules), settings).expect("the rules are usable");
         let settings = Settings {
             id: "here".into(),
             refused_publish_v3: RefusedPublish::Acknowledge,
@@ -220,7 +258,7 @@ impl Client {
 
 impl Load {
     async fn run(self, count: usize) {
-        let world = World::new();
+        let world = World::new(self.asked);
         world.close(self.closed).await;
         let mut subscribers = Vec::new();
         for number in 0..self.subscribers {
@@ -278,7 +316,7 @@ impl Load {
 
 /// Clients that come, subscribe and go.
 async fn connects(count: usize) {
-    let world = World::new();
+    let world = World::new(false);
     for number in 0..count {
         let mut client = world.connect(&format!("client-{number:06}"), Version::V311).await;
         client.subscribe("bench/+", QoS::AtLeastOnce).await;

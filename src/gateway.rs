@@ -23,6 +23,7 @@ use crate::{
 
 mod backends;
 mod bridge;
+mod databases;
 mod doors;
 mod latch;
 mod liveness;

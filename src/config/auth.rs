@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::database::{AuthMysql, AuthPostgres, AuthRedis, Salt};
 use super::number::{Seconds32, SecondsOrSpan, Span};
 use super::python::AuthPython;
+use super::query::{OptionalQuery, Query};
 use super::scalar::{List, OneOf, Switch, words};
 use super::section::{Reader, section};
 use super::text::{HeaderLine, OptionalUrl, Plain, Prefix};
@@ -24,6 +26,12 @@ words! {
         Cdb = "cdb",
         /// A module written for mosquitto_pyauth.
         Python = "python",
+        /// A Redis server.
+        Redis = "redis",
+        /// A MySQL or MariaDB server.
+        Mysql = "mysql",
+        /// A PostgreSQL server.
+        Postgres = "postgres",
     }
 }
 
@@ -152,6 +160,14 @@ section! {
 
         /// The backend `python`.
         pub python: AuthPython => AuthPython = AuthPython::default(),
+        /// The backend `redis`.
+        pub redis: AuthRedis => AuthRedis = AuthRedis::default(),
+
+        /// The backend `mysql`.
+        pub mysql: AuthMysql => AuthMysql = AuthMysql::default(),
+
+        /// The backend `postgres`.
+        pub postgres: AuthPostgres => AuthPostgres = AuthPostgres::default(),
 
         /// What is remembered of logins and answers.
         pub cache: AuthCache => AuthCache = AuthCache::default(),
@@ -187,7 +203,7 @@ section! {
         /// to be hashed again. A change to the account is obeyed at once all the same. "0s": not at all.
         pub verified: Duration => Span = Duration::from_secs(300),
 
-        /// How long a yes of such a backend counts. "0s": each thing is asked about anew.
+        /// How long a yes of such a backend counts, and a list of topics. "0s": each thing is asked about anew.
         pub allow: Duration => Span = Duration::from_secs(30),
 
         /// How long any other answer counts.
@@ -199,8 +215,30 @@ section! {
 }
 
 section! {
-    /// The backend `sqlite`: the accounts and rules in the state folder, made with `latchgate user`, `role` and `acl`.
+    /// The backend `sqlite`: the accounts and rules in the state folder, made with `latchgate user`, `role` and `acl`; or, with
+    /// `path`, any schema in another file, by queries. Of another program's file a change is obeyed within a second.
     pub struct AuthSqlite {
+        /// Another program's database, which is asked in place of the gateway's own. It is only read.
+        pub path: Option<NamedFile> => OptionalFile = None,
+
+        /// The query for a stored password, as for `mysql`. Without this key nobody logs in by it.
+        pub user_query: Option<Query> => OptionalQuery = None,
+
+        /// The query for superusers, as for `mysql`.
+        pub superuser_query: Option<Query> => OptionalQuery = None,
+
+        /// The query for topic filters, as for `mysql`. Without this key nothing is known there, so nothing is allowed by it.
+        pub acl_query: Option<Query> => OptionalQuery = None,
+
+        /// What the salt of `PBKDF2$…` strings stands for in it: "text", "base64" or "auto", as for `mysql`.
+        pub salt: Salt => OneOf<Salt> = Salt::Auto,
+
+        /// Whether a subscription is asked about with access 1 and not 4.
+        pub subscribe_as_read: bool => Switch = false,
+
+        /// Whether a filter in it that begins with a wildcard reaches topics that begin with $, as in mosquitto-go-auth.
+        pub dollar_topics: bool => Switch = false,
+
         /// Whether an account can be a superuser by it.
         pub superusers: bool => Switch = true,
 
@@ -375,6 +413,29 @@ impl Auth {
             let what = "the backend \"http\" has neither `user_url` nor `acl_url` in [auth.http]";
             let help = "give at least one of them, as user_url = \"http://127.0.0.1:8080/auth\"";
             reader.wrong(span.clone(), what, help);
+        }
+        let AuthSqlite { path, user_query, superuser_query, acl_query, .. } = &self.sqlite;
+        let asked = user_query.is_some() || acl_query.is_some();
+        match path {
+            None if asked || superuser_query.is_some() => {
+                let what = "[auth.sqlite] has queries, but no `path`";
+                let help = "the gateway's own accounts need no query: name the other database, as path = \"mqtt.db\"";
+                reader.wrong(span.clone(), what, help);
+            }
+            Some(_) if !asked => {
+                let what = "[auth.sqlite] has a `path`, but neither `user_query` nor `acl_query`";
+                let help = "give at least one of them, as user_query = \"SELECT password FROM users WHERE name = %s\"";
+                reader.wrong(span.clone(), what, help);
+            }
+            _ => {}
+        }
+        for backend in used {
+            match backend {
+                Backend::Redis => self.redis.check(span.clone(), reader),
+                Backend::Mysql => self.mysql.check("mysql", span.clone(), reader),
+                Backend::Postgres => self.postgres.check("postgres", span.clone(), reader),
+                _ => {}
+            }
         }
         let AuthOauth2 { introspection_url, client_id, client_secret_file, recheck, .. } = &self.oauth2;
         if used.contains(&Backend::Oauth2)

@@ -10,6 +10,7 @@ mod admin;
 mod auth;
 mod bridge;
 mod card;
+mod database;
 mod despite;
 mod difference;
 mod error;
@@ -22,6 +23,7 @@ mod log;
 mod number;
 mod panel;
 mod python;
+mod query;
 mod scalar;
 mod schedule;
 mod secrets;
@@ -46,6 +48,7 @@ pub use bridge::{
     RemoteSession, RouteRetain, Scheme, WhenFull,
 };
 pub use card::{Card, CardCertificate, Ssh, Wifi};
+pub use database::{AuthMysql, AuthPostgres, AuthRedis, RedisDialect, Salt, TlsUse};
 pub use difference::Difference;
 pub use error::{ConfigError, Problem};
 pub use gateway::Gateway;
@@ -56,6 +59,7 @@ pub use lock::{Lock, LockLogins, LockQueued, LockSide};
 pub use log::{Level, Log, LogFormat, LogTarget};
 pub use panel::{Panel, PanelDriver};
 pub use python::{AuthPython, Subscribing};
+pub use query::Query;
 pub use schedule::Schedule;
 pub use tls::{ClientCertificate, NamedFile, Tls, UsernameFrom};
 

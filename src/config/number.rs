@@ -69,6 +69,38 @@ number_kind!(
     Line, u16, 0
 );
 
+/// Defines a kind of number that is never 0 and at most `$most`.
+macro_rules! natural {
+    ($(#[$about:meta])* $Kind:ident, $most:expr, $help:literal) => {
+        $(#[$about])*
+        pub(super) enum $Kind {}
+
+        impl Scalar for $Kind {
+            type Value = u16;
+
+            fn parse(value: &DeValue<'_>, _: &Path) -> Result<u16, Fault> {
+                match number(value, $most)? {
+                    0 => Err(Fault::new("cannot be 0", $help)),
+                    number => u16::try_from(number).map_err(|_| Fault::new("is too large", $help)),
+                }
+            }
+
+            fn show(value: &u16) -> String {
+                value.to_string()
+            }
+        }
+    };
+}
+
+natural!(
+    /// A TCP port.
+    Port, 65535, "a port from 1 to 65535"
+);
+natural!(
+    /// How many of something at a time.
+    Count, 64, "a whole number from 1 to 64"
+);
+
 /// A time limit in whole seconds; 0 is no limit.
 pub(super) enum Timeout {}
 
@@ -184,6 +216,13 @@ mod tests {
         for wrong in ["65536", "-1", "1.5", "\"1\"", "true", "[1]", "99999999999999999999999999"] {
             assert!(parse::<Bound16>(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_port_and_a_number_of_connections_are_never_zero() {
+        assert_eq!((parse::<Port>("65535"), parse::<Count>("64")), (Ok(65535), Ok(64)));
+        assert!(parse::<Port>("0").is_err() && parse::<Port>("65536").is_err());
+        assert!(parse::<Count>("0").is_err() && parse::<Count>("65").is_err());
     }
 
     #[test]

@@ -105,6 +105,8 @@ fn describe_file(key: &str, doc: &[&str], out: &mut String) {
         "crl" => "revoked.pem",
         "secret_file" => "latch.secret",
         "file" => "pwdb.cdb",
+        "path" => "mqtt.db",
+        "socket" => "/run/server.sock",
         "client_secret_file" => "oauth2.secret",
         "password_file" => "passwd",
         "acl_file" => "acl",

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use super::databases;
 use crate::{
     config::{self, Config, ConfigError},
     policy::auth::{
@@ -28,12 +29,16 @@ pub fn open(config: &Config) -> Result<Backends, ConfigError> {
     let mut list = Vec::with_capacity(used.len());
     for backend in &used {
         list.push(match backend {
+            config::Backend::Sqlite if config.auth.sqlite.path.is_some() => databases::sqlite(config)?,
             config::Backend::Sqlite => sqlite(&config.auth.sqlite),
             config::Backend::Files => files(config)?,
             config::Backend::Http => http(config)?,
             config::Backend::Cdb => cdb(config)?,
             config::Backend::Oauth2 => oauth2(config)?,
             config::Backend::Python => python(config)?,
+            config::Backend::Redis => databases::redis(config)?,
+            config::Backend::Mysql => databases::mysql(config)?,
+            config::Backend::Postgres => databases::postgres(config)?,
         });
     }
     Ok(order(config, list))
@@ -68,7 +73,7 @@ fn prefix(prefix: &str) -> Option<String> {
 }
 
 fn sqlite(settings: &config::AuthSqlite) -> Backend {
-    let config::AuthSqlite { superusers, prefix: name, strip_prefix } = settings;
+    let config::AuthSqlite { superusers, prefix: name, strip_prefix, .. } = settings;
     Backend {
         superusers: *superusers,
         prefix: prefix(name),
@@ -157,6 +162,7 @@ fn http(config: &Config) -> Result<Backend, ConfigError> {
         stale: http.stale,
         superusers: http.superusers,
         recheck: None,
+        at_a_time: None,
         prefix: &http.prefix,
         strip_prefix: http.strip_prefix,
     };
@@ -187,6 +193,7 @@ fn oauth2(config: &Config) -> Result<Backend, ConfigError> {
         stale: oauth2.stale,
         superusers: false,
         recheck: Some(oauth2.recheck),
+        at_a_time: None,
         prefix: &oauth2.prefix,
         strip_prefix: oauth2.strip_prefix,
     };
@@ -222,6 +229,7 @@ fn python(config: &Config) -> Result<Backend, ConfigError> {
         stale: python.stale,
         superusers: false,
         recheck: None,
+        at_a_time: None,
         prefix: &python.prefix,
         strip_prefix: python.strip_prefix,
     };
@@ -244,7 +252,7 @@ fn system_user(config: &Config, name: &str) -> Result<SystemUser, ConfigError> {
 }
 
 /// The one line of a file.
-fn secret_line(config: &Config, file: &config::NamedFile) -> Result<String, ConfigError> {
+pub(super) fn secret_line(config: &Config, file: &config::NamedFile) -> Result<String, ConfigError> {
     let unreadable = |why: &dyn std::fmt::Display| {
         config.wrong(vec![file.wrong(format!("is not usable: {why}"), "it holds one line, the value alone")])
     };
@@ -267,19 +275,21 @@ pub fn start(backends: &Backends) -> Result<(), (String, String)> {
 }
 
 /// What every backend says that is asked over a network.
-struct Asked<'a> {
-    timeout: Duration,
-    retries: u32,
-    on_error: config::OnError,
-    stale: Duration,
-    superusers: bool,
-    /// How often tokens are asked about again.
-    recheck: Option<Duration>,
-    prefix: &'a str,
-    strip_prefix: bool,
+pub(super) struct Asked<'a> {
+    pub timeout: Duration,
+    pub retries: u32,
+    pub on_error: config::OnError,
+    pub stale: Duration,
+    pub superusers: bool,
+    /// How often tokens and accounts are asked about again.
+    pub recheck: Option<Duration>,
+    /// How many questions are asked at a time, unless it is the usual number.
+    pub at_a_time: Option<u16>,
+    pub prefix: &'a str,
+    pub strip_prefix: bool,
 }
 
-fn desk(
+pub(super) fn desk(
     config: &Config,
     backend: config::Backend,
     remote: Box<dyn Remote>,
@@ -299,7 +309,7 @@ fn desk(
         deny: cache.deny,
         jitter: cache.jitter,
         recheck: asked.recheck.unwrap_or_default(),
-        ..DeskSettings::default()
+        at_a_time: asked.at_a_time.map_or(DeskSettings::default().at_a_time, usize::from),
     };
     let name = backend.word();
     let no_random = |error: getrandom::Error| {

@@ -376,6 +376,21 @@ impl Policy {
         }
     }
 
+    /// Looks whether backends have changed that are watched, and tells every session. Blocks.
+    fn follow_backends(&self) {
+        let mut changed = false;
+        for Backend { kind, .. } in &self.settings.load().backends.list {
+            if let Kind::Asked(desk) = kind {
+                changed |= desk.look();
+            }
+        }
+        if changed {
+            // Nobody can say whom it is about.
+            self.generation.fetch_add(1, Ordering::Release);
+            self.live.raise(|_| true);
+        }
+    }
+
     /// Puts in force what `fresh` backends have just read of the same text files, and tells the sessions concerned. Blocks.
     pub fn take_files(&self, fresh: &[Backend]) {
         for Backend { name, kind, .. } in &self.settings.load().backends.list {
@@ -402,6 +417,7 @@ impl Policy {
             let policy = self.clone();
             let look = move || {
                 policy.follow_files();
+                policy.follow_backends();
                 let now = policy.login.store().revision()?;
                 if revision != Some(now) {
                     policy.reload()?;

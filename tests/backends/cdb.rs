@@ -10,7 +10,7 @@ use crate::support::{Connect, Subject, eventually};
 const FOO: &str = "PBKDF2$sha256$901$x8mf3JIFTUFU9C23$Mid2xcgTrKBfBdye6W/4hE3GKeksu00+";
 
 /// Makes the database anew, as its users do: it is put in the place of the old one.
-fn make(subject: &Subject, records: &[(&str, &str)]) {
+pub fn make(subject: &Subject, records: &[(&str, &str)]) {
     let mut child = Command::new("cdb")
         .args(["-c", "-m", "-t", "new.tmp", "pwdb.cdb"])
         .current_dir(subject.directory())

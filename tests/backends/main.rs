@@ -5,13 +5,18 @@ mod support;
 
 mod cdb;
 mod chain;
+mod daemon;
 mod differential;
 mod files;
 mod http;
 mod lampi;
 mod oauth2;
+mod parity;
 mod peer;
 mod python;
+mod servers;
+mod sql;
+mod sqlite;
 
 use support::subject::Settings;
 use support::{Client, Connect, Subject, Version};

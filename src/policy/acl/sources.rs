@@ -114,13 +114,14 @@ impl Sources {
                 Kind::Files(files) => {
                     Speaks::Files(files.reading().rights(user, &identity.client_id, anonymous))
                 }
-                Kind::Asked(_)
-                    if identity.token.is_some() && identity.backend.as_ref() == Some(&backend.name) =>
-                {
-                    let rules = identity.token.iter().map(|token| token.rules()).collect();
-                    Speaks::Rules(Rights { shared: rules, ..Rights::default() })
-                }
                 Kind::Asked(desk) => {
+                    let own = identity.backend.as_ref() == Some(&backend.name);
+                    let token = identity.token.as_ref().filter(|_| own);
+                    if let Some(rules) = token.and_then(|token| token.rules()) {
+                        let rights = Rights { shared: vec![rules], ..Rights::default() };
+                        list.push(Source { backend: backend.name.clone(), speaks: Speaks::Rules(rights) });
+                        continue;
+                    }
                     let who = Who {
                         user: user.into(),
                         client_id: identity.client_id.clone(),
@@ -206,14 +207,11 @@ impl Sources {
                     Err(denial) => Err(denial),
                 },
                 Speaks::Asked { desk, who, .. } => {
-                    let question = Question::May(access, object.text().into(), object.payload_for(desk));
-                    if !desk.answers(&question) {
-                        continue;
-                    }
+                    let Some(question) = about(desk, access, object) else { continue };
                     match heard(desk, who, question, &mut open) {
                         // Who comes after it is asked only if it does not know.
                         None => break,
-                        Some(said) => match says(backend, &said) {
+                        Some(said) => match says(backend, &said, object, how) {
                             None => continue,
                             Some(says) => says,
                         },
@@ -245,18 +243,26 @@ impl Sources {
                 }
                 Speaks::Files(rights) => (says, why) = in_words(rights.decide(access, object, how)),
                 Speaks::Asked { desk, who, superusers } => {
-                    let may = Question::May(access, object.text().into(), object.payload_for(desk));
-                    let questions = [(*superusers).then_some(Question::Superuser), Some(may)];
+                    let questions =
+                        [(*superusers).then_some(Question::Superuser), about(desk, access, object)];
                     for question in questions.into_iter().flatten().filter(|asked| desk.answers(asked)) {
                         let Some(said) = recall(&desk.tag(who, &question)) else { continue };
                         let is_superuser = matches!(question, Question::Superuser);
                         if is_superuser && said.answer != Answer::Allow {
                             continue;
                         }
-                        says = said.answer.word();
-                        why = format!("{}{}", if is_superuser { "superuser: " } else { "" }, said.why);
+                        let granted = said.filters.as_ref().map(|filters| filters.find(object, how));
+                        says = match granted {
+                            Some(None) => Answer::Unknown.word(),
+                            _ => said.answer.word(),
+                        };
+                        why = match granted {
+                            Some(Some(filter)) => format!("filter {filter}"),
+                            Some(None) => "no filter matches".to_owned(),
+                            _ => format!("{}{}", if is_superuser { "superuser: " } else { "" }, said.why),
+                        };
                         when = Some(said.in_words(Instant::now()));
-                        if said.answer != Answer::Unknown {
+                        if says != Answer::Unknown.word() {
                             break;
                         }
                     }
@@ -307,8 +313,27 @@ fn in_words(said: Result<Option<Arc<str>>, Denial>) -> (&'static str, String) {
     }
 }
 
+/// How a backend is asked about `access` on `object`; `None`: it cannot be.
+fn about(desk: &Desk, access: Access, object: Object<'_>) -> Option<Question> {
+    let filters = Question::Filters(access);
+    if desk.answers(&filters) {
+        return Some(filters);
+    }
+    let may = Question::May(access, object.text().into(), object.payload_for(desk));
+    desk.answers(&may).then_some(may)
+}
+
 /// What the answer of a backend means; `None`: the next one is asked.
-fn says(backend: &Arc<str>, said: &Said) -> Option<Result<Arc<str>, Denial>> {
+fn says(
+    backend: &Arc<str>,
+    said: &Said,
+    object: Object<'_>,
+    how: SubscribeRule,
+) -> Option<Result<Arc<str>, Denial>> {
+    if let (Answer::Allow, Some(filters)) = (said.answer, &said.filters) {
+        let filter = filters.find(object, how)?;
+        return Some(Ok(format!("{backend}: filter {filter}").into()));
+    }
     match said.answer {
         Answer::Unknown => None,
         Answer::Allow => Some(Ok(format!("{backend}: {}", said.why).into())),

@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
-use super::token::Granted;
+use super::{filters::Filters, password::SaltReading, token::Granted};
 use crate::policy::{acl::Access, policy::Secret};
 
 /// What a backend says to a question.
@@ -38,9 +38,28 @@ pub enum Question {
     Login(Arc<Secret>),
     /// Is it a superuser?
     Superuser,
+    /// What is stored of its password?
+    Stored,
+    /// Which filters may it do this with (one operation)?
+    Filters(Access),
     /// May it do this (one operation) on the topic, or, to subscribe, the filter? With the payload if it is about one
     /// message, and the backend minds that.
     May(Access, Arc<str>, Option<Arc<[u8]>>),
+}
+
+/// A stored password that a backend knows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// As it is stored.
+    pub text: Arc<str>,
+    /// How the salt of a `PBKDF2$` string is meant there.
+    pub salt: SaltReading,
+}
+
+impl fmt::Debug for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stored(***)")
+    }
 }
 
 /// What a backend answered.
@@ -54,6 +73,10 @@ pub struct Reply {
     pub lifetime: Option<Duration>,
     /// What a login grants by itself.
     pub grant: Option<Arc<Granted>>,
+    /// The answer to [`Question::Stored`].
+    pub stored: Option<Stored>,
+    /// The answer to [`Question::Filters`].
+    pub filters: Option<Arc<Filters>>,
 }
 
 /// Why there is no answer.
@@ -63,6 +86,8 @@ pub struct Failure {
     pub what: String,
     /// Whether it may go better if it is tried again at once.
     pub again: bool,
+    /// Whether other questions are likely to fare alike, so that a backend that goes on like this is left alone.
+    pub sick: bool,
 }
 
 /// A question on its way.
@@ -80,6 +105,16 @@ pub trait Remote: Send + Sync + 'static {
 
     /// Whether its answers depend on the payload: then each message is asked about, and no answer counts for another.
     fn minds_payload(&self) -> bool {
+        false
+    }
+
+    /// Whether its answers count until [`Remote::look`] says that something has changed, and not for a time.
+    fn is_watched(&self) -> bool {
+        false
+    }
+
+    /// Whether anything may have changed since the last call. It is called several times a second. Blocks.
+    fn look(&self) -> bool {
         false
     }
 
@@ -111,19 +146,39 @@ impl Question {
 impl Reply {
     /// An answer that is remembered as configured.
     pub fn new(answer: Answer, why: impl Into<Arc<str>>) -> Self {
-        Reply { answer, why: why.into(), lifetime: None, grant: None }
+        Reply { answer, why: why.into(), lifetime: None, grant: None, stored: None, filters: None }
+    }
+
+    /// The stored password of a user, if there is one.
+    pub fn stored(stored: Option<Stored>, unknown: &str) -> Self {
+        match stored {
+            Some(stored) => Reply { stored: Some(stored), ..Reply::new(Answer::Allow, "a stored password") },
+            None => Reply::new(Answer::Unknown, unknown),
+        }
+    }
+
+    /// The filters that a client may use.
+    pub fn filters(filters: Filters) -> Self {
+        let answer = if filters.is_empty() { Answer::Unknown } else { Answer::Allow };
+        let reply = Reply::new(answer, if filters.is_empty() { "no filters" } else { "filters" });
+        Reply { filters: Some(Arc::new(filters)), ..reply }
     }
 }
 
 impl Failure {
     /// Something that may go better next time.
     pub fn passing(what: impl fmt::Display) -> Self {
-        Failure { what: what.to_string(), again: true }
+        Failure { what: what.to_string(), again: true, sick: true }
     }
 
     /// Something that an operator must mend.
     pub fn lasting(what: impl fmt::Display) -> Self {
-        Failure { what: what.to_string(), again: false }
+        Failure { what: what.to_string(), again: false, sick: true }
+    }
+
+    /// Something about this one question. Whoever can put such a question keeps nobody else from being answered.
+    pub fn of_question(what: impl fmt::Display) -> Self {
+        Failure { what: what.to_string(), again: false, sick: false }
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 
-use super::{desk::Desk, files::Files};
+use super::{backend::Question, desk::Desk, files::Files};
 
 /// What kind of backend it is.
 #[derive(Clone, Debug)]
@@ -15,6 +15,13 @@ pub enum Kind {
     Files(Arc<Files>),
     /// One that is asked over a network.
     Asked(Arc<Desk>),
+}
+
+impl Kind {
+    /// Whether stored passwords come from elsewhere, to be verified here.
+    pub(super) fn stores_elsewhere(&self) -> bool {
+        matches!(self, Kind::Asked(desk) if desk.answers(&Question::Stored))
+    }
 }
 
 /// One backend.

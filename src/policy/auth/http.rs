@@ -101,6 +101,7 @@ impl HttpBackend {
             Question::Login(_) => user_url.as_deref(),
             Question::Superuser => superuser_url.as_deref(),
             Question::May(..) => acl_url.as_deref(),
+            Question::Stored | Question::Filters(_) => None,
         }
     }
 
@@ -120,8 +121,8 @@ impl HttpBackend {
         let mut fields = match (self.settings.dialect, question) {
             (HttpDialect::AuthPlug, _) => vec![user, ("password", password), ("topic", topic), client],
             (HttpDialect::GoAuth, Question::Login(_)) => vec![user, ("password", password), client],
-            (HttpDialect::GoAuth, Question::Superuser) => vec![user],
             (HttpDialect::GoAuth, Question::May(..)) => vec![user, client, ("topic", topic)],
+            (HttpDialect::GoAuth, _) => vec![user],
         };
         if self.settings.send_origin {
             fields.extend([("address", origin), ("listener", &*who.listener)]);

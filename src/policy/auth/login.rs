@@ -20,7 +20,7 @@ use crate::policy::{
 };
 
 use super::{
-    backend::{Answer, Who},
+    backend::{Answer, Question, Who},
     backends::{Backend, Kind},
     desk::{self, Desk, Said},
     memory::LoginMemory,
@@ -45,6 +45,29 @@ enum Asked {
     Said(Said, Errand),
     /// It is not for such questions.
     Nothing,
+    /// There were too many wrong ones meanwhile.
+    Banned,
+}
+
+/// A backend elsewhere that knows stored passwords, and its place among the others.
+struct Elsewhere<'a> {
+    desk: &'a Arc<Desk>,
+    step: &'a Step<'a>,
+    /// Whether something is to be hashed even if there is no such user.
+    decoy: bool,
+    /// Whether nobody is asked after it.
+    decides: bool,
+}
+
+/// What became of asking it.
+enum Found {
+    Right((Arc<Granted>, Errand)),
+    /// To be answered after this time, if it was counted already.
+    Wrong(Option<Duration>),
+    /// It knows no such user.
+    Nobody,
+    /// It does not answer, and that is a no.
+    Denied,
     /// There were too many wrong ones meanwhile.
     Banned,
 }
@@ -107,6 +130,17 @@ impl<'a> Candidate<'a> {
             Step { backend, user, stored, salt, state }
         };
         self.route.iter().copied().map(step).collect()
+    }
+
+    /// As a backend elsewhere is told of it.
+    fn who(&self, user: &str) -> Arc<Who> {
+        Arc::new(Who {
+            user: user.into(),
+            client_id: self.client_id.clone(),
+            address: self.address,
+            listener: self.listener.clone(),
+            anonymous: false,
+        })
     }
 }
 
@@ -180,12 +214,32 @@ impl Login {
         let steps = candidate.steps(&book.load());
         let last = steps.iter().rposition(|step| step.stored.is_some()).or_else(|| {
             // Nobody has such a user: a stranger must take as long as a friend.
-            steps.iter().position(|step| local(&step.backend.kind))
+            let elsewhere = steps.iter().any(|step| step.backend.kind.stores_elsewhere());
+            steps.iter().position(|step| local(&step.backend.kind) && !elsewhere)
         });
+        let mut hashed = last.is_some();
         let mut outcome = None;
         for (place, step) in steps.iter().enumerate() {
             let name = || Some(step.backend.name.clone());
             match &step.backend.kind {
+                kind @ Kind::Asked(desk) if kind.stores_elsewhere() => {
+                    let later = &steps[place + 1..];
+                    let decoy = !hashed && !later.iter().any(|step| step.backend.kind.stores_elsewhere());
+                    let asking = Elsewhere { desk, step, decoy, decides: later.is_empty() };
+                    match self.judge_elsewhere(&candidate, asking, password).await {
+                        Found::Right(grant) => {
+                            let credential = grant.1.stored.as_deref().map(number_of);
+                            return Ok(Admitted { backend: name(), credential, grant: Some(grant) });
+                        }
+                        Found::Banned => return Err(Denial::banned()),
+                        Found::Nobody => {}
+                        Found::Denied => break,
+                        Found::Wrong(delay) => {
+                            hashed = true;
+                            outcome = outcome.max(delay);
+                        }
+                    }
+                }
                 Kind::Asked(desk) => match self.ask(desk, &candidate, step.user, password).await {
                     Asked::Banned => return Err(Denial::banned()),
                     Asked::Said(Said { answer: Answer::Allow, grant, .. }, errand) => {
@@ -234,24 +288,68 @@ impl Login {
         if !desk.answers(&question) {
             return Asked::Nothing;
         }
-        let who = Who {
-            user: user.into(),
-            client_id: candidate.client_id.clone(),
-            address: candidate.address,
-            listener: candidate.listener.clone(),
-            anonymous: false,
-        };
         // An empty password is none: some directories take it for a visit without a name.
         if password.0.is_empty() {
             return Asked::Nothing;
         }
-        let who = Arc::new(who);
+        let (who, changes) = (candidate.who(user), desk.changes());
         let said = desk.ask(&who, &question).await;
         // Many guesses may have waited side by side.
         if self.throttle.is_banned(&candidate.user, candidate.address.ip(), Instant::now()) {
             return Asked::Banned;
         }
-        Asked::Said(said, Errand { desk: desk.clone(), who, question })
+        Asked::Said(said, Errand { desk: desk.clone(), who, question, stored: None, changes })
+    }
+
+    /// Judges the password by what a backend elsewhere has stored of it.
+    async fn judge_elsewhere(
+        &self,
+        candidate: &Candidate<'_>,
+        asking: Elsewhere<'_>,
+        password: &Secret,
+    ) -> Found {
+        let Elsewhere { desk, step, decoy, decides } = asking;
+        let (name, address) = (&candidate.user, candidate.address.ip());
+        // Before it is asked, so that no change is missed.
+        let changes = desk.changes();
+        let who = candidate.who(step.user);
+        let mut said = desk.ask(&who, &Question::Stored).await;
+        let mut judged = None;
+        // What is remembered may be a password that was changed since.
+        for again in [true, false] {
+            if said.failed && said.answer == Answer::Deny {
+                return Found::Denied;
+            }
+            let stored = said.stored.clone();
+            if stored.is_some() || (decoy && judged.is_none()) {
+                let text = stored.as_ref().map(|stored| stored.text.clone());
+                let salt = stored.as_ref().map(|stored| stored.salt).unwrap_or_default();
+                let known = Step { stored: text.clone(), salt, state: State::Unknown, ..*step };
+                match self.judge(name, &known, password, address, decides && judged.is_none()).await {
+                    Judged::Right => {
+                        let errand = Errand {
+                            desk: desk.clone(),
+                            who,
+                            question: Question::Stored,
+                            stored: text,
+                            changes,
+                        };
+                        return Found::Right((Arc::default(), errand));
+                    }
+                    Judged::Banned => return Found::Banned,
+                    Judged::Wrong(delay) => judged = Some(judged.flatten().max(delay)),
+                }
+            }
+            if !(again && said.remembered) {
+                break;
+            }
+            let anew = desk.ask_anew(&who, &Question::Stored).await;
+            if anew.stored == stored {
+                break;
+            }
+            said = anew;
+        }
+        judged.map_or(Found::Nobody, Found::Wrong)
     }
 
     /// Judges the password by what is stored of it. If that `decides`, a wrong one is counted before the next is looked at.

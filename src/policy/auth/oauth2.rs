@@ -136,7 +136,7 @@ impl Oauth2Backend {
             return no("the token has no scope mqtt:read: or mqtt:write:");
         }
         let granted =
-            Granted { rules: Arc::new(rules), ends: left.map(|left| std::time::Instant::now() + left) };
+            Granted { rules: Some(Arc::new(rules)), ends: left.map(|left| std::time::Instant::now() + left) };
         let reply = Reply::new(Answer::Allow, "the token is active");
         Ok(Reply { lifetime: left, grant: Some(Arc::new(granted)), ..reply })
     }

@@ -1,4 +1,5 @@
-//! A token that a client logged in with: what it allows, until when, and who watches over it.
+//! What a backend elsewhere vouches for as long as a client is connected: a token, with what it allows and until when, or an
+//! account; and who watches over it.
 
 use std::{
     sync::{
@@ -9,6 +10,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use super::{
     backend::{Answer, Question, Who},
@@ -16,16 +18,16 @@ use super::{
 };
 use crate::policy::{acl::RuleSet, live::Watch};
 
-/// What a backend grants with a token.
-#[derive(Clone, Debug)]
+/// What a backend grants with a token, or an account.
+#[derive(Clone, Debug, Default)]
 pub struct Granted {
-    /// What it allows.
-    pub rules: Arc<RuleSet>,
+    /// What a token allows; `None`: what an account allows is asked about.
+    pub rules: Option<Arc<RuleSet>>,
     /// When it ends; `None`: it is not known.
     pub ends: Option<Instant>,
 }
 
-/// The token of one session.
+/// The token, or account elsewhere, of one session.
 #[derive(Debug)]
 pub struct Token {
     granted: ArcSwap<Granted>,
@@ -34,6 +36,8 @@ pub struct Token {
 
 const OVER: u8 = 1;
 const REVOKED: u8 = 2;
+const GONE: u8 = 3;
+const CHANGED: u8 = 4;
 
 /// What a client is told whose token has ended by its time.
 pub(in crate::policy) const TOKEN_OVER: &str = "the token has ended";
@@ -43,8 +47,8 @@ impl Token {
         Token { granted: ArcSwap::new(granted), ended: AtomicU8::new(0) }
     }
 
-    /// What it allows.
-    pub(in crate::policy) fn rules(&self) -> Arc<RuleSet> {
+    /// What it allows by itself.
+    pub(in crate::policy) fn rules(&self) -> Option<Arc<RuleSet>> {
         self.granted.load().rules.clone()
     }
 
@@ -53,13 +57,15 @@ impl Token {
         match self.ended.load(Ordering::Acquire) {
             OVER => Some(TOKEN_OVER),
             REVOKED => Some("the token was revoked"),
+            GONE => Some("the account was removed"),
+            CHANGED => Some("the password was changed"),
             _ => None,
         }
     }
 
     /// Whether it was taken back before its time.
     pub(in crate::policy) fn is_revoked(&self) -> bool {
-        self.ended.load(Ordering::Acquire) == REVOKED
+        matches!(self.ended.load(Ordering::Acquire), REVOKED | GONE)
     }
 }
 
@@ -79,17 +85,25 @@ pub(in crate::policy) struct Errand {
     pub desk: Arc<Desk>,
     pub who: Arc<Who>,
     pub question: Question,
+    /// The stored password that the client logged in with, if it is an account.
+    pub stored: Option<Arc<str>>,
+    /// The changes of the backend that the login has seen.
+    pub changes: watch::Receiver<u64>,
 }
 
 impl Guardian {
     /// Ends the session that `watch` belongs to when its token ends, and asks again and again whether it still holds.
     pub fn new(errand: Errand, token: Arc<Token>, watch: Arc<Watch>) -> Self {
-        Guardian(tokio::spawn(guard(errand, token, watch)).abort_handle())
+        let task = match errand.question {
+            Question::Stored => tokio::spawn(guard_account(errand, token, watch)),
+            _ => tokio::spawn(guard(errand, token, watch)),
+        };
+        Guardian(task.abort_handle())
     }
 }
 
 async fn guard(errand: Errand, token: Arc<Token>, watch: Arc<Watch>) {
-    let Errand { desk, who, question } = errand;
+    let Errand { desk, who, question, .. } = errand;
     let end = |how| {
         token.ended.store(how, Ordering::Release);
         watch.raise();
@@ -115,6 +129,29 @@ async fn guard(errand: Errand, token: Arc<Token>, watch: Arc<Watch>) {
                 return end(OVER);
             }
             _ => return end(REVOKED),
+        }
+    }
+}
+
+/// An account is asked about again at an interval, and whenever its backend has changed.
+async fn guard_account(errand: Errand, token: Arc<Token>, watch: Arc<Watch>) {
+    let Errand { desk, who, question, stored, mut changes } = errand;
+    let end = |how| {
+        token.ended.store(how, Ordering::Release);
+        watch.raise();
+    };
+    loop {
+        let said = match tokio::time::timeout(desk.recheck(), changes.changed()).await {
+            Ok(Ok(())) => desk.ask(&who, &question).await,
+            Ok(Err(_)) => return,
+            Err(_) => desk.ask_anew(&who, &question).await,
+        };
+        match said.stored {
+            // An outage ends nobody.
+            _ if said.failed => {}
+            None => return end(GONE),
+            Some(now) if Some(&now.text) != stored.as_ref() => return end(CHANGED),
+            Some(_) => {}
         }
     }
 }

@@ -100,7 +100,7 @@ pub fn is_address(text: &str) -> bool {
     })
 }
 
-fn roots(ca: Option<&Path>) -> Result<RootCertStore, WebError> {
+pub(super) fn roots(ca: Option<&Path>) -> Result<RootCertStore, WebError> {
     let mut roots = RootCertStore::empty();
     let Some(path) = ca else {
         // Without any, nobody is trusted: a request over TLS then says so.

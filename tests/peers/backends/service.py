@@ -1,6 +1,6 @@
 """A web service that answers a broker's questions, as a script tells it to.
 
-It knows ann and root (password `password`), what is theirs below http/NAME, and that root is a superuser. POST /script
+With "rights" in the script it knows whom that names, by topic filters with a mask of accesses. Else it knows ann and root (password `password`), what is theirs below http/NAME, and that root is a superuser. POST /script
 changes how it behaves; GET /asked tells what it was asked, and forgets it. Fields come as a form, as JSON or in the
 address. Arguments: its port, and certificate and key for TLS. The
 first line of its output is the port.
@@ -17,12 +17,32 @@ from urllib.parse import parse_qsl, urlsplit
 USERS = {"ann": "password", "root": "password", "bob": "password"}
 asked = []
 # mode: answer | error | hang | slow | garbage | close; answer: status | json | text
-script = {"mode": "answer", "answer": "status", "deny": [], "header": None}
+script = {"mode": "answer", "answer": "status", "deny": [], "header": None, "rights": None}
 lock = threading.Lock()
+
+
+def covers(wide, narrow):
+    """Whether everything that the filter `narrow` matches is matched by `wide`."""
+    wide, narrow = wide.split("/"), narrow.split("/")
+    for place, level in enumerate(wide):
+        if level == "#":
+            return True
+        if place >= len(narrow) or narrow[place] == "#" or level not in ("+", narrow[place]):
+            return False
+    return len(wide) == len(narrow)
 
 
 def decide(path, fields):
     user, topic = fields.get("username", ""), fields.get("topic", "")
+    with lock:
+        rights = script["rights"]
+    if rights is not None:
+        if path == "/auth":
+            return user in rights and fields.get("password") == "password"
+        if path == "/superuser":
+            return user == "root"
+        acc = int(fields["acc"])
+        return any(mask & acc and covers(filter, topic) for filter, mask in rights.get(user, []))
     if path == "/auth":
         return USERS.get(user) == fields.get("password")
     if path == "/superuser":

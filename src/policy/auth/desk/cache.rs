@@ -75,6 +75,8 @@ mod tests {
             remembered: true,
             failed: false,
             grant: None,
+            stored: None,
+            filters: None,
         }
     }
 

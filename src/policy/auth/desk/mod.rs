@@ -23,7 +23,8 @@ use sha2::Sha256;
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    backend::{Answer, Failure, Question, Remote, Reply, Who},
+    backend::{Answer, Failure, Question, Remote, Reply, Stored, Who},
+    filters::Filters,
     token::Granted,
 };
 use crate::policy::policy::Secret;
@@ -87,6 +88,8 @@ impl Default for DeskSettings {
     }
 }
 
+/// How long an answer counts whose change would be noticed.
+const WATCHED: Duration = Duration::from_secs(3600);
 /// How long it counts that a backend did not answer.
 const NO_ANSWER: Duration = Duration::from_millis(500);
 /// How often it is said that a backend does not answer.
@@ -111,6 +114,10 @@ pub struct Said {
     pub failed: bool,
     /// What a login grants by itself.
     pub grant: Option<Arc<Granted>>,
+    /// A stored password, if that was the question.
+    pub stored: Option<Stored>,
+    /// Filters, if these were the question.
+    pub filters: Option<Arc<Filters>>,
 }
 
 impl Said {
@@ -143,6 +150,9 @@ pub struct Desk {
     flights: Mutex<AHashMap<Tag, watch::Receiver<Option<Said>>>>,
     breaker: Breaker,
     slots: Semaphore,
+    /// Raised when what is answered from has changed. It is part of every tag, so nothing that was answered before
+    /// is found any more.
+    version: watch::Sender<u64>,
     /// When it was last said that the backend does not answer.
     complained: Mutex<Option<Instant>>,
     /// What was counted.
@@ -175,6 +185,7 @@ impl Desk {
             flights: Mutex::default(),
             breaker: Breaker::default(),
             slots: Semaphore::new(settings.at_a_time.max(1)),
+            version: watch::channel(0).0,
             complained: Mutex::default(),
             counts: DeskCounts::default(),
             settings,
@@ -209,6 +220,7 @@ impl Desk {
             mac.update(&(bytes.len() as u64).to_be_bytes());
             mac.update(bytes);
         };
+        field(&self.version.borrow().to_be_bytes());
         field(who.user.as_bytes());
         field(who.client_id.as_bytes());
         field(&[u8::from(who.anonymous)]);
@@ -222,6 +234,11 @@ impl Desk {
                 field(&password.0);
             }
             Question::Superuser => field(b"superuser"),
+            Question::Stored => field(b"stored"),
+            Question::Filters(access) => {
+                field(b"filters");
+                field(&[access.bits()]);
+            }
             Question::May(access, topic, payload) => {
                 field(if payload.is_some() { b"message" } else { b"may" });
                 field(&[access.bits()]);
@@ -247,7 +264,21 @@ impl Desk {
         self.fly(self.tag(who, question), who, question).await
     }
 
-    /// How often a token is to be asked about again.
+    /// Whether anything may have changed since the last call: then everything is asked anew. Blocks.
+    pub fn look(&self) -> bool {
+        let changed = self.remote.look();
+        if changed {
+            self.version.send_modify(|version| *version += 1);
+        }
+        changed
+    }
+
+    /// Told of each change that [`Desk::look`] finds.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    /// How often a token or an account is to be asked about again.
     pub fn recheck(&self) -> Duration {
         self.settings.recheck
     }
@@ -322,7 +353,11 @@ impl Desk {
                     return Ok(reply);
                 }
                 Err(failure) => {
-                    self.breaker.failed(Instant::now());
+                    if failure.sick {
+                        self.breaker.failed(Instant::now());
+                    } else {
+                        self.breaker.succeeded();
+                    }
                     if !failure.again || tries >= self.settings.retries {
                         return Err(failure);
                     }
@@ -350,7 +385,11 @@ impl Desk {
 
     /// Remembers what the backend answered.
     fn note(&self, tag: Tag, reply: Reply, now: Instant) -> Said {
-        let time = if reply.answer == Answer::Allow { self.settings.allow } else { self.settings.deny };
+        let time = match reply.answer {
+            _ if self.remote.is_watched() => WATCHED,
+            Answer::Allow => self.settings.allow,
+            _ => self.settings.deny,
+        };
         let time = if time.is_zero() { time } else { jittered(time, self.settings.jitter) };
         let time = reply.lifetime.map_or(time, |most| time.min(most));
         let said = Self::said(reply, now, time);
@@ -363,14 +402,18 @@ impl Desk {
     }
 
     fn said(reply: Reply, now: Instant, time: Duration) -> Said {
-        let Reply { answer, why, grant, .. } = reply;
-        Said { answer, why, at: now, until: now + time, remembered: false, failed: false, grant }
+        let Reply { answer, why, lifetime: _, grant, stored, filters } = reply;
+        let until = now + time;
+        Said { answer, why, at: now, until, remembered: false, failed: false, grant, stored, filters }
     }
 
     /// What counts without an answer; `last` is what was answered before.
     fn without(&self, what: String, last: Option<Said>, now: Instant) -> Said {
         let until = now + NO_ANSWER;
-        let grant = last.as_ref().and_then(|last| last.grant.clone());
+        let given = last.as_ref().filter(|_| self.settings.on_error == OnError::Stale);
+        let grant = given.and_then(|last| last.grant.clone());
+        let stored = given.and_then(|last| last.stored.clone());
+        let filters = given.and_then(|last| last.filters.clone());
         let (answer, why): (_, Arc<str>) = match (self.settings.on_error, last) {
             (OnError::Stale, Some(last)) => {
                 let age = now.duration_since(last.at).as_secs();
@@ -379,7 +422,7 @@ impl Desk {
             (OnError::Next, _) => (Answer::Unknown, what.into()),
             (OnError::Deny | OnError::Stale, _) => (Answer::Deny, what.into()),
         };
-        Said { answer, why, at: now, until, remembered: false, failed: true, grant }
+        Said { answer, why, at: now, until, remembered: false, failed: true, grant, stored, filters }
     }
 }
 

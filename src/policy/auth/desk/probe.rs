@@ -42,7 +42,9 @@ impl Desk {
         };
         let questions = [
             ("login", Question::Login(Arc::new(password))),
+            ("login", Question::Stored),
             ("superuser", Question::Superuser),
+            ("rights", Question::Filters(Access::PUBLISH)),
             ("rights", Question::May(Access::PUBLISH, NOBODY.into(), None)),
         ];
         let mut probed = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Dialect;
+use super::{super::pattern::substitute, Dialect};
 use crate::{
     mqtt::TopicFilter,
     policy::{
@@ -172,30 +172,6 @@ impl FileRights {
 
 fn denied(rule: &Rule) -> Denial {
     Denial::not_authorized(Stage::Deny, Some(rule.text.clone()), "a rule denies it")
-}
-
-/// Puts names in place of `%u` and `%c`, wherever they stand, as Mosquitto does; `None` if one that is needed is missing.
-/// What a name holds is not looked at again: a user called `%c` is no client identifier.
-fn substitute(filter: &str, user: Option<&str>, client_id: Option<&str>) -> Option<String> {
-    let mut out = String::new();
-    let mut rest = filter;
-    while let Some(at) = rest.find('%') {
-        let (before, mark) = rest.split_at(at);
-        out.push_str(before);
-        let name = match mark.get(..2) {
-            Some("%u") => user?,
-            Some("%c") => client_id?,
-            _ => {
-                out.push('%');
-                rest = &mark[1..];
-                continue;
-            }
-        };
-        out.push_str(name);
-        rest = &mark[2..];
-    }
-    out.push_str(rest);
-    Some(out)
 }
 
 /// Names that would be wildcards in a pattern (CVE-2017-7650).

@@ -105,8 +105,8 @@ impl Remote for PythonBackend {
         let able = self.crew().map(|crew| crew.able);
         match question {
             Question::Login(_) => able.is_none_or(|able| able.login),
-            Question::Superuser => false,
             Question::May(..) => able.is_none_or(|able| able.acl),
+            _ => false,
         }
     }
 
@@ -163,7 +163,7 @@ fn call(who: &Who, question: &Question) -> Option<Call> {
             let password = std::str::from_utf8(&password.0).ok()?;
             Call { name: "unpwd_check", arguments: json!([&**user, password]), payload: Vec::new() }
         }
-        Question::Superuser => return None,
+        Question::Superuser | Question::Stored | Question::Filters(_) => return None,
         Question::May(access, topic, payload) => {
             let user = (!anonymous).then_some(&**user);
             let arguments = json!([&**client_id, user, &**topic, number(*access)]);
