@@ -10,6 +10,7 @@ mod differential;
 mod files;
 mod http;
 mod lampi;
+mod latency;
 mod oauth2;
 mod parity;
 mod peer;

@@ -16,7 +16,7 @@ const ACCESSES: [(&str, u8); 3] = [("all", 7), ("read", 5), ("write", 2)];
 const LEVELS: [&str; 5] = ["a", "b", "", "+", "c c"];
 
 /// The users, each with filters and masks. The names tell whether there are other masks than that of all.
-type Rules = BTreeMap<String, Vec<(String, u8)>>;
+pub type Rules = BTreeMap<String, Vec<(String, u8)>>;
 
 struct Chance(u64);
 
@@ -85,7 +85,7 @@ fn statements(rules: &Rules) -> String {
     sql
 }
 
-fn queries(user: &str, access: &str) -> String {
+pub fn queries(user: &str, access: &str) -> String {
     format!(
         "user_query = \"SELECT pw FROM users WHERE name = {user}\"\n\
          superuser_query = \"SELECT super FROM users WHERE name = {user}\"\n\
@@ -151,6 +151,69 @@ fn into_own(subject: &Subject, rules: &Rules) {
     }
 }
 
+/// Every store, filled, with the gateways that ask them.
+pub struct Stores {
+    own: Subject,
+    foreign: Subject,
+    doors: Vec<(&'static str, u16)>,
+    _servers: (daemon::Daemon, daemon::Daemon, daemon::Daemon, Peer),
+}
+
+impl Stores {
+    /// `foreign` are the queries of the SQLite file.
+    pub fn new(rules: &Rules, foreign: &str) -> Self {
+        let (redis, mariadb, postgres, service) =
+            (daemon::redis(), daemon::mariadb(), daemon::postgres(), Peer::service());
+        into_redis(&redis, rules);
+        mariadb.mysql(&format!("USE iot; {}", statements(rules))).expect("fill MariaDB");
+        postgres.psql(&statements(rules)).expect("fill PostgreSQL");
+        service.script(&serde_json::json!({ "rights": rules }).to_string());
+        let secret = mariadb.path("secret").display().to_string();
+        let postgres_secret = postgres.path("secret").display().to_string();
+        let url = format!("http://127.0.0.1:{}", service.port);
+        let mut sections = format!(
+            "[auth.throttle]\nfailures = 0\n\
+             [auth.files]\npassword_file = \"passwd\"\nacl_file = \"acl\"\ndialect = \"auth-plug\"\n\
+             [auth.cdb]\nfile = \"pwdb.cdb\"\n\
+             [auth.http]\nuser_url = \"{url}/auth\"\nsuperuser_url = \"{url}/superuser\"\nacl_url = \"{url}/acl\"\n\
+             [auth.redis]\nport = {}\n\
+             [auth.mysql]\nport = {}\nuser = \"gateway\"\ndatabase = \"iot\"\npassword_file = \"{secret}\"\n{}\
+             [auth.postgres]\nport = {}\nuser = \"gateway\"\ndatabase = \"postgres\"\npassword_file = \"{postgres_secret}\"\n{}",
+            redis.port,
+            mariadb.port,
+            queries("?", "?"),
+            postgres.port,
+            queries("$1", "$2"),
+        );
+        let mut doors = Vec::new();
+        for name in ["files", "cdb", "http", "redis", "mysql", "postgres"] {
+            let port = free_port();
+            sections += &format!(
+                "[[listener]]\nname = \"{name}\"\naddress = \"127.0.0.1:{port}\"\nbackends = [\"{name}\"]\n"
+            );
+            doors.push((name, port));
+        }
+        // `sqlite` can be only one of both, so there are two gateways.
+        let own = Subject::with().without_rules().section(&sections).prepare();
+        into_files(&own, rules);
+        into_cdb(&own, rules);
+        into_own(&own, rules);
+        let section = format!("[auth.sqlite]\npath = \"app.db\"\n{foreign}");
+        let foreign = Subject::with().without_rules().section(&section).prepare();
+        let app = rusqlite::Connection::open(foreign.directory().join("app.db")).expect("make the database");
+        app.execute_batch(&statements(rules)).expect("fill it");
+        Stores { own, foreign, doors, _servers: (redis, mariadb, postgres, service) }
+    }
+
+    /// The port at which each store is asked, the gateway's own first.
+    pub fn doors(&self) -> Vec<(&'static str, u16)> {
+        let mut doors = vec![("sqlite", self.own.port())];
+        doors.extend(&self.doors);
+        doors.push(("sqlite with a path", self.foreign.port()));
+        doors
+    }
+}
+
 #[test]
 fn the_same_accounts_and_rules_decide_alike_in_every_store() {
     let seed = std::env::var("PARITY_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0x5eed_0007);
@@ -158,56 +221,15 @@ fn the_same_accounts_and_rules_decide_alike_in_every_store() {
     let rules = chance.rules();
     let topics: Vec<String> = (0..24).map(|_| chance.topic(true)).collect();
     let filters: Vec<String> = (0..24).map(|_| chance.topic(false)).collect();
-    let (redis, mariadb, postgres, service) =
-        (daemon::redis(), daemon::mariadb(), daemon::postgres(), Peer::service());
-    into_redis(&redis, &rules);
-    mariadb.mysql(&format!("USE iot; {}", statements(&rules))).expect("fill MariaDB");
-    postgres.psql(&statements(&rules)).expect("fill PostgreSQL");
-    service.script(&serde_json::json!({ "rights": rules }).to_string());
-    let secret = mariadb.path("secret").display().to_string();
-    let postgres_secret = postgres.path("secret").display().to_string();
-    let url = format!("http://127.0.0.1:{}", service.port);
-    let mut sections = format!(
-        "[auth.throttle]\nfailures = 0\n\
-         [auth.files]\npassword_file = \"passwd\"\nacl_file = \"acl\"\ndialect = \"auth-plug\"\n\
-         [auth.cdb]\nfile = \"pwdb.cdb\"\n\
-         [auth.http]\nuser_url = \"{url}/auth\"\nsuperuser_url = \"{url}/superuser\"\nacl_url = \"{url}/acl\"\n\
-         [auth.redis]\nport = {}\n\
-         [auth.mysql]\nport = {}\nuser = \"gateway\"\ndatabase = \"iot\"\npassword_file = \"{secret}\"\n{}\
-         [auth.postgres]\nport = {}\nuser = \"gateway\"\ndatabase = \"postgres\"\npassword_file = \"{postgres_secret}\"\n{}",
-        redis.port,
-        mariadb.port,
-        queries("?", "?"),
-        postgres.port,
-        queries("$1", "$2"),
-    );
-    let mut doors = Vec::new();
-    for name in ["files", "cdb", "http", "redis", "mysql", "postgres"] {
-        let port = free_port();
-        sections += &format!(
-            "[[listener]]\nname = \"{name}\"\naddress = \"127.0.0.1:{port}\"\nbackends = [\"{name}\"]\n"
-        );
-        doors.push((name, port));
-    }
-    // `sqlite` can be only one of both, so there are two gateways.
-    let own = Subject::with().without_rules().section(&sections).prepare();
-    into_files(&own, &rules);
-    into_cdb(&own, &rules);
-    into_own(&own, &rules);
-    let foreign = Subject::with()
-        .without_rules()
-        .section(&format!("[auth.sqlite]\npath = \"app.db\"\n{}", queries("%s", "%d")))
-        .prepare();
-    let app = rusqlite::Connection::open(foreign.directory().join("app.db")).expect("make the database");
-    app.execute_batch(&statements(&rules)).expect("fill it");
-    doors.push(("sqlite with a path", foreign.port()));
+    let stores = Stores::new(&rules, &queries("%s", "%d"));
+    let doors = stores.doors();
     let mut decisions = [0, 0];
     for user in rules.keys() {
-        let expected = matrix(own.port(), user, &topics, &filters);
+        let expected = matrix(doors[0].1, user, &topics, &filters);
         for (_, yes) in &expected {
             decisions[usize::from(*yes)] += 1;
         }
-        for (name, port) in &doors {
+        for (name, port) in &doors[1..] {
             let able = match *name {
                 "cdb" => user.starts_with("plain"),
                 "files" => user != "root",

@@ -14,6 +14,10 @@ struct Puppet {
     asked: Arc<AtomicUsize>,
     takes: Duration,
     fails: Arc<AtomicUsize>,
+    /// What fails is the question's own.
+    odd: bool,
+    /// Whether it is watched, and has changed.
+    changed: Option<Arc<AtomicUsize>>,
 }
 
 impl Remote for Puppet {
@@ -21,12 +25,21 @@ impl Remote for Puppet {
         true
     }
 
+    fn is_watched(&self) -> bool {
+        self.changed.is_some()
+    }
+
+    fn look(&self) -> bool {
+        self.changed.as_ref().is_some_and(|changed| changed.swap(0, Relaxed) > 0)
+    }
+
     fn ask<'a>(&'a self, who: &'a Who, _: &'a Question) -> Asking<'a> {
         Box::pin(async move {
             self.asked.fetch_add(1, Relaxed);
             sleep(self.takes).await;
             if self.fails.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
-                return Err(Failure::passing("it is told to"));
+                let failure = if self.odd { Failure::of_question } else { Failure::passing };
+                return Err(failure("it is told to"));
             }
             let answer = if &*who.user == "ann" { Answer::Allow } else { Answer::Unknown };
             Ok(Reply::new(answer, "so it says"))
@@ -136,6 +149,53 @@ async fn a_backend_that_fails_again_and_again_is_left_alone_for_a_moment() {
     assert_eq!(asked.load(Relaxed), 5);
 }
 
+/// Else whoever sends an odd name would shut everybody out.
+#[tokio::test(start_paused = true)]
+async fn a_question_that_cannot_be_answered_is_no_reason_to_leave_the_backend_alone() {
+    let fails = Arc::new(AtomicUsize::new(50));
+    let puppet = Puppet { fails, odd: true, ..Puppet::default() };
+    let asked = puppet.asked.clone();
+    let desk = desk(puppet, DeskSettings::default());
+    for number in 0..50 {
+        let said = desk.ask(&who("odd", "c"), &may(&number.to_string())).await;
+        assert_eq!((said.answer, said.failed), (Answer::Deny, true));
+    }
+    assert_eq!(asked.load(Relaxed), 50, "it is not tried again either");
+    assert_eq!(desk.ask(&who("ann", "c"), &may("x")).await.answer, Answer::Allow);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_watched_counts_until_it_changes_and_an_older_answer_that_comes_late_does_not() {
+    let changed = Arc::new(AtomicUsize::new(0));
+    let takes = Duration::from_secs(1);
+    let puppet = Puppet { takes, changed: Some(changed.clone()), ..Puppet::default() };
+    let asked = puppet.asked.clone();
+    let desk = desk(puppet, DeskSettings { allow: Duration::ZERO, ..DeskSettings::default() });
+    let ask = || async { desk.ask(&who("ann", "c"), &may("x")).await };
+    ask().await;
+    advance(Duration::from_secs(600)).await;
+    assert!(ask().await.remembered && !desk.look());
+    let (early, late) = (ask(), async {
+        changed.store(1, Relaxed);
+        assert!(desk.look() && !desk.look());
+        ask().await
+    });
+    early.await;
+    assert!(!late.await.remembered);
+    assert_eq!(asked.load(Relaxed), 2);
+    // One that was asked before the change and is answered after it.
+    let on_its_way = tokio::spawn({
+        let desk = desk.clone();
+        async move { desk.ask(&who("ann", "c"), &may("y")).await }
+    });
+    sleep(Duration::from_millis(500)).await;
+    changed.store(1, Relaxed);
+    assert!(desk.look());
+    on_its_way.await.unwrap();
+    assert!(!desk.ask(&who("ann", "c"), &may("y")).await.remembered);
+    assert_eq!(asked.load(Relaxed), 4);
+}
+
 #[test]
 fn fields_do_not_run_into_each_other_and_no_two_questions_share_a_tag() {
     let desk = desk(Puppet::default(), DeskSettings::default());
@@ -147,6 +207,9 @@ fn fields_do_not_run_into_each_other_and_no_two_questions_share_a_tag() {
         (who("a", "bc"), password("d")),
         (who("a", "b"), password("cd")),
         (who("a", "bc"), Question::Superuser),
+        (who("a", "bc"), Question::Stored),
+        (who("a", "bc"), Question::Filters(Access::PUBLISH)),
+        (who("a", "bc"), Question::Filters(Access::RECEIVE)),
         (who("a", "bc"), Question::May(Access::RECEIVE, "d".into(), None)),
     ]
     .iter()
