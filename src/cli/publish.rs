@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::client::{Client, ConnectionArgs, parse_qos, parse_topic};
+use super::client::{ConnectionArgs, Renewing, parse_qos, parse_topic};
 use crate::cli::context::BadUsage;
 use crate::mqtt::{Properties, Property, QoS};
 
@@ -72,9 +72,9 @@ pub fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
     let options = args.connection.options("pub")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut client = Client::connect(&options).await?;
+        let mut client = Renewing::connect(options).await?;
         let mut refused = false;
-        let mut publish = async |client: &mut Client, payload: &[u8]| {
+        let mut publish = async |client: &mut Renewing, payload: &[u8]| {
             let outcome =
                 client.publish(&args.topic, payload, args.qos, args.retain, properties.clone()).await?;
             if outcome.reason.is_failure() {
@@ -131,7 +131,7 @@ fn stdin_lines() -> Lines {
 }
 
 /// Waits for a line while the connection is kept alive; `None` at the end of input.
-async fn next_line(lines: &mut Lines, client: &mut Client) -> anyhow::Result<Option<Vec<u8>>> {
+async fn next_line(lines: &mut Lines, client: &mut Renewing) -> anyhow::Result<Option<Vec<u8>>> {
     loop {
         tokio::select! {
             line = lines.recv() => return line.transpose().context("cannot read standard input"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 
-use super::client::{Client, ClientError, ConnectionArgs, Message, parse_qos};
+use super::client::{ClientError, ConnectionArgs, Message, Renewing, parse_qos};
 use crate::mqtt::{QoS, TopicFilter};
 
 /// Subscribes to topics and prints the messages that come.
@@ -61,7 +61,7 @@ pub fn run(args: SubscribeArgs) -> anyhow::Result<ExitCode> {
     let options = args.connection.options("sub")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut client = Client::connect(&options).await?;
+        let mut client = Renewing::connect(options).await?;
         let filters: Vec<&str> = topics.iter().map(String::as_str).collect();
         let outcomes = client.subscribe(&filters, qos).await?;
         let refused = outcomes.iter().filter(|outcome| outcome.reason.is_failure()).count();
@@ -118,7 +118,7 @@ async fn interrupted() -> std::io::Result<()> {
 }
 
 async fn print_messages(
-    client: &mut Client,
+    client: &mut Renewing,
     count: Option<u64>,
     no_retained: bool,
     format: Format,

@@ -1,10 +1,13 @@
 //! The backend `oauth2` against oidc-provider, an authorization server of the npm registry.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 
 use serde_json::Value;
 
 use super::{may_publish, peer::Peer};
+use crate::support::subject::EXECUTABLE;
 use crate::support::{Client, Connect, Subject, Subscribe, eventually, packet::VERSIONS};
 
 /// The server, with a client `device-SECONDS` for each lifetime of tokens.
@@ -120,4 +123,92 @@ fn the_user_name_can_be_bound_to_the_token() {
     for name in ["device-60", "lamp", "DEVICE-600"] {
         subject.refuse(&Connect::v5("x").login(name, &token));
     }
+}
+
+/// `latchgate pub` or `sub` with a token command whose tokens live 3 s; each is noted in the file.
+fn with_tokens(server: &Peer, subject: &Subject, words: &[&str], fetched: &std::path::Path) -> Child {
+    let command = format!(
+        "echo >> {fetched:?}; curl -s -u device-3:secret -d grant_type=client_credentials \
+         --data-urlencode 'scope=mqtt:read:a/# mqtt:write:a/+' http://127.0.0.1:{}/token | sed 's/.*\"access_token\":\"//; s/\".*//'",
+        server.port
+    );
+    let port = subject.port().to_string();
+    Command::new(EXECUTABLE)
+        .args([words[0], "-h", "127.0.0.1", "-p", &port, "-u", "lamp", "--token-command", &command])
+        .args(&words[1..])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the command starts")
+}
+
+#[test]
+fn pub_and_sub_outlive_their_tokens_and_lose_no_message() {
+    let server = server();
+    let subject = gateway(&server, "");
+    // With and without knowing when tokens end.
+    let ways: [(&str, &str, &[&str]); 3] =
+        [("mqttv5", "1", &[]), ("mqttv5", "2", &["--token-lifetime", "3"]), ("mqttv311", "1", &[])];
+    std::thread::scope(|scope| {
+        for (number, (version, qos, more)) in ways.into_iter().enumerate() {
+            let (server, subject) = (&server, &subject);
+            let folder = tempfile::tempdir().expect("a folder");
+            let topic = format!("a/{number}");
+            let files = ["sub", "pub"].map(|name| folder.path().join(name));
+            let words = |command: &'static str| {
+                let mut words = vec![command, "-V", version, "-q", qos, "-t", topic.as_str()];
+                words.extend(if command == "pub" { &["-l"][..] } else { &[] });
+                words.extend(more);
+                words
+            };
+            let mut receiver = with_tokens(server, subject, &words("sub"), &files[0]);
+            let mut sender = with_tokens(server, subject, &words("pub"), &files[1]);
+            scope.spawn(move || {
+                let folder = folder;
+                let mut input = sender.stdin.take().expect("piped");
+                let output = BufReader::new(receiver.stdout.take().expect("piped"));
+                let (printed, lines) = mpsc::channel();
+                std::thread::spawn(move || {
+                    output.lines().map_while(Result::ok).for_each(|line| drop(printed.send(line)));
+                });
+                eventually("it is subscribed", || {
+                    writeln!(input, "hello").expect("it reads");
+                    lines.recv_timeout(std::time::Duration::from_millis(100)).ok()
+                });
+                let fetched = |file: &std::path::Path| {
+                    std::fs::read_to_string(file).unwrap_or_default().lines().count()
+                };
+                let mut number = 0;
+                while files.iter().any(|file| fetched(file) < 4) {
+                    writeln!(input, "{number}").expect("it reads");
+                    // At QoS 1 one may come twice; none may be missing.
+                    loop {
+                        let line = lines.recv_timeout(crate::support::BOUND).expect("nothing is lost");
+                        if line == number.to_string() {
+                            break;
+                        }
+                        let again = line.parse::<u32>().is_ok_and(|line| line < number);
+                        assert!(
+                            line == "hello" || (again && qos == "1"),
+                            "{version} {qos}: {line} for {number}"
+                        );
+                    }
+                    number += 1;
+                }
+                drop(input);
+                assert!(sender.wait().expect("it ends").success(), "{version} {qos}");
+                rustix::process::kill_process(
+                    rustix::process::Pid::from_child(&receiver),
+                    rustix::process::Signal::TERM,
+                )
+                .expect("tell it to end");
+                assert!(receiver.wait().expect("it ends").success(), "{version} {qos}");
+                assert!(number > 10, "{number}");
+                drop(folder);
+            });
+        }
+    });
+    // Sessions that were kept only between two tokens are gone.
+    let log = subject.log();
+    assert!(!log.contains("device-3"), "{log}");
 }

@@ -34,6 +34,7 @@ pub enum Received {
 /// What a CONNACK says.
 pub struct Accepted {
     pub outcome: Outcome,
+    pub session_present: bool,
     pub maximum_packet_size: Option<u32>,
     pub maximum_qos: QoS,
     pub retain_available: bool,
@@ -239,6 +240,7 @@ fn accepted(connack: &crate::mqtt::ConnAck<'_>) -> (Accepted, Option<u16>) {
     let flag = |wanted: fn(&Property<'_>) -> bool| properties.iter().any(wanted);
     let accepted = Accepted {
         outcome: outcome(connack.reason, properties),
+        session_present: connack.session_present,
         maximum_packet_size: properties.maximum_packet_size(),
         maximum_qos: properties
             .iter()

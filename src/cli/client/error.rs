@@ -46,6 +46,12 @@ pub enum ClientError {
         /// How long it was awaited.
         seconds: u64,
     },
+    /// There is no token to log in with.
+    #[error("the token command {what}")]
+    Token {
+        /// A predicate.
+        what: String,
+    },
     /// What the server sent is not MQTT.
     #[error("the server sent what is not MQTT")]
     NotMqtt(#[from] DecodeError),

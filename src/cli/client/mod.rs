@@ -7,9 +7,11 @@
 mod connection;
 mod error;
 mod options;
+mod renew;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod token;
 
 use std::collections::{HashSet, VecDeque};
 use std::future::Future;
@@ -17,11 +19,12 @@ use std::time::Duration;
 
 pub use self::error::ClientError;
 pub use self::options::{ConnectionArgs, Options, parse_qos, parse_topic};
+pub use self::renew::Renewing;
 pub use self::tls::{ClientTls, TlsArgs};
 
 use self::connection::{Connection, Received};
 use crate::mqtt::{
-    Ack, Disconnect, Packet, Properties, Publish, QoS, ReasonCode, Subscribe, SubscribeFilter,
+    Ack, Disconnect, Packet, Properties, Property, Publish, QoS, ReasonCode, Subscribe, SubscribeFilter,
     SubscriptionOptions,
 };
 
@@ -84,6 +87,16 @@ pub struct Client {
     inbox: VecDeque<Message>,
     /// QoS 2 messages handed out whose PUBREL has not come.
     unreleased: HashSet<u16>,
+    /// What [`Client::publish`] sent and the server has not finished with.
+    open: Option<Open>,
+}
+
+/// A PUBLISH of QoS 1 or 2 under way.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    id: u16,
+    /// Whether PUBREC has come.
+    received: bool,
 }
 
 /// What the server does not take (3.2.2.3).
@@ -96,26 +109,62 @@ struct Limits {
 impl Client {
     /// Opens a connection and waits for the server's CONNACK.
     pub async fn connect(options: &Options) -> Result<Client, ClientError> {
-        let (connection, connack) = within(options.timeout, "CONNACK", Connection::open(options)).await?;
-        if connack.outcome.reason != ReasonCode::Success {
-            return Err(ClientError::Refused(connack.outcome));
-        }
+        let (connection, limits, _) = Self::open(options).await?;
         Ok(Client {
             connection,
             timeout: options.timeout,
             next_id: 0,
-            limits: Limits {
-                packet_size: connack.maximum_packet_size.map_or(usize::MAX, |size| size as usize),
-                qos: connack.maximum_qos,
-                retain: connack.retain_available,
-            },
+            limits,
             inbox: VecDeque::new(),
             unreleased: HashSet::new(),
+            open: None,
         })
     }
 
+    /// An accepted connection, what its server takes, and whether that has a session.
+    async fn open(options: &Options) -> Result<(Connection, Limits, bool), ClientError> {
+        let (connection, connack) = within(options.timeout, "CONNACK", Connection::open(options)).await?;
+        if connack.outcome.reason != ReasonCode::Success {
+            return Err(ClientError::Refused(connack.outcome));
+        }
+        let limits = Limits {
+            packet_size: connack.maximum_packet_size.map_or(usize::MAX, |size| size as usize),
+            qos: connack.maximum_qos,
+            retain: connack.retain_available,
+        };
+        Ok((connection, limits, connack.session_present))
+    }
+
+    /// Goes on in a new connection; whether the server has the session. If so, what was not acknowledged comes again, and
+    /// [`Client::publish`] goes on with what it had begun. May be cancelled: then the old connection stays.
+    pub async fn reconnect(&mut self, options: &Options) -> Result<bool, ClientError> {
+        let (connection, limits, present) = Self::open(options).await?;
+        (self.connection, self.limits) = (connection, limits);
+        if present {
+            self.inbox.retain(|message| message.packet_id.is_none());
+        } else {
+            // Nobody waits for their acknowledgements any more.
+            self.inbox.iter_mut().for_each(|message| message.packet_id = None);
+            self.unreleased.clear();
+            self.open = None;
+        }
+        Ok(present)
+    }
+
+    /// Says DISCONNECT, for a session that goes on.
+    pub async fn leave(&mut self) -> Result<(), ClientError> {
+        let packet = Disconnect { reason: ReasonCode::Success, properties: Properties::default() };
+        self.send(&Packet::Disconnect(packet))?;
+        match within(self.timeout, "DISCONNECT to be sent", self.connection.flush()).await {
+            // It is over one way or the other.
+            Err(ClientError::Closed | ClientError::Broken(_) | ClientError::Disconnected(_)) => Ok(()),
+            left => left,
+        }
+    }
+
     /// Publishes and waits for the whole exchange: nothing at QoS 0, PUBACK at 1, PUBCOMP at 2. A refusal by the
-    /// server is an `Ok` with a failure reason; in 3.x it can only close the connection or say nothing.
+    /// server is an `Ok` with a failure reason; in 3.x it can only close the connection or say nothing. Called again with
+    /// the same message after [`Client::reconnect`], it goes on where the connection was lost.
     pub async fn publish(
         &mut self,
         topic: &str,
@@ -130,16 +179,25 @@ impl Client {
         if retain && !self.limits.retain {
             return Err(ClientError::NotTaken("retained messages".into()));
         }
-        let packet_id = (qos != QoS::AtMostOnce).then(|| self.new_id());
-        let publish = Publish { dup: false, qos, retain, topic, packet_id, properties, payload };
-        self.send(&Packet::Publish(publish))?;
+        let begun = self.open;
+        let packet_id = match begun {
+            _ if qos == QoS::AtMostOnce => None,
+            Some(open) => Some(open.id),
+            None => Some(self.new_id()),
+        };
+        let dup = begun.is_some() && packet_id.is_some();
+        let publish = Publish { dup, qos, retain, topic, packet_id, properties, payload };
+        if !begun.is_some_and(|open| open.received) {
+            self.send(&Packet::Publish(publish))?;
+        }
         let Some(id) = packet_id else {
             within(self.timeout, "the message to be sent", self.connection.flush()).await?;
             return Ok(Outcome { reason: ReasonCode::Success, text: None });
         };
         let timeout = self.timeout;
+        self.open.get_or_insert(Open { id, received: false });
         if qos == QoS::AtLeastOnce {
-            return within(
+            let answer = within(
                 timeout,
                 "PUBACK",
                 self.answer(|received| match received {
@@ -147,26 +205,38 @@ impl Client {
                     _ => None,
                 }),
             )
-            .await;
+            .await?;
+            self.open = None;
+            return Ok(answer);
         }
-        let received = within(
-            timeout,
-            "PUBREC",
-            self.answer(|received| match received {
-                Received::PubRec(ack, outcome) if *ack == id => Some(outcome.clone()),
-                _ => None,
-            }),
-        )
-        .await?;
-        if received.reason.is_failure() {
-            return Ok(received); // the exchange ends here [MQTT-4.3.3-4]
+        if !begun.is_some_and(|open| open.received) {
+            let outcome = self.await_pubrec(id).await?;
+            if outcome.reason.is_failure() {
+                self.open = None;
+                return Ok(outcome); // the exchange ends here [MQTT-4.3.3-4]
+            }
+            self.open = Some(Open { id, received: true });
         }
         self.send(&Packet::PubRel(Ack::new(id, ReasonCode::Success)))?;
-        within(
+        let answer = within(
             timeout,
             "PUBCOMP",
             self.answer(|received| match received {
                 Received::PubComp(ack, outcome) if *ack == id => Some(outcome.clone()),
+                _ => None,
+            }),
+        )
+        .await?;
+        self.open = None;
+        Ok(answer)
+    }
+
+    async fn await_pubrec(&mut self, id: u16) -> Result<Outcome, ClientError> {
+        within(
+            self.timeout,
+            "PUBREC",
+            self.answer(|received| match received {
+                Received::PubRec(ack, outcome) if *ack == id => Some(outcome.clone()),
                 _ => None,
             }),
         )
@@ -209,7 +279,18 @@ impl Client {
     }
 
     /// Ends QoS 2 exchanges that are open, then says DISCONNECT and closes.
-    pub async fn disconnect(mut self) -> Result<(), ClientError> {
+    pub async fn disconnect(self) -> Result<(), ClientError> {
+        self.depart(Properties::default()).await
+    }
+
+    /// The same, and the server forgets the session (version 5).
+    pub async fn end_session(self) -> Result<(), ClientError> {
+        let mut properties = Properties::default();
+        properties.push(Property::SessionExpiryInterval(0));
+        self.depart(properties).await
+    }
+
+    async fn depart(mut self, properties: Properties<'static>) -> Result<(), ClientError> {
         let farewell = async {
             while !self.unreleased.is_empty() {
                 let received = self.connection.receive().await?;
@@ -221,10 +302,7 @@ impl Client {
             Ok(ended) => ended?,
             Err(_elapsed) => {} // the server will repeat them in the next connection
         }
-        self.send(&Packet::Disconnect(Disconnect {
-            reason: ReasonCode::Success,
-            properties: Properties::default(),
-        }))?;
+        self.send(&Packet::Disconnect(Disconnect { reason: ReasonCode::Success, properties }))?;
         within(self.timeout, "DISCONNECT to be sent", self.connection.close()).await
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::tls::{ClientTls, TlsArgs};
+use super::token::TokenCommand;
 use crate::cli::context::BadUsage;
 use crate::mqtt::{Connect, Login, Properties, Property, QoS, Version, Will, valid_topic_name};
 
@@ -30,6 +31,8 @@ pub struct Options {
     pub username: Option<String>,
     /// Password.
     pub password: Option<Secret>,
+    /// How a fresh password is had before each connection.
+    pub token: Option<TokenCommand>,
     /// What the server publishes when the connection is lost.
     pub will: Option<WillOptions>,
     /// Encryption.
@@ -51,6 +54,7 @@ impl Options {
             session_expiry: 0,
             username: None,
             password: None,
+            token: None,
             will: None,
             tls: None,
             timeout: Duration::from_secs(30),
@@ -140,6 +144,14 @@ pub struct ConnectionArgs {
     /// File whose first line is the password
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    /// Command for the shell that prints an access token, which is the password. Before the token ends, the client comes back
+    /// with a fresh one; nothing of QoS 1 and 2 is lost meanwhile. When it ends is read from a JSON Web Token; else
+    /// give --token-lifetime, or the client comes back when the server ends the connection
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["password", "password_file"])]
+    token_command: Option<String>,
+    /// Seconds for which each token is good
+    #[arg(long, value_name = "SECONDS", requires = "token_command", value_parser = clap::value_parser!(u32).range(1..))]
+    token_lifetime: Option<u32>,
     /// Client identifier [default: a random one]
     #[arg(short, long, value_name = "CLIENT-ID")]
     id: Option<String>,
@@ -176,7 +188,11 @@ impl ConnectionArgs {
     /// The options these arguments ask for; reads the password file or variable. A client identifier that was
     /// not given becomes `latchgate-PURPOSE-` and eight random digits.
     pub fn options(self, purpose: &str) -> anyhow::Result<Options> {
+        let timeout = Duration::from_secs(30);
+        let lifetime = self.token_lifetime.map(|seconds| Duration::from_secs(seconds.into()));
+        let token = self.token_command.map(|command| TokenCommand { command, lifetime, timeout });
         let password = match (self.password, &self.password_file) {
+            _ if token.is_some() => None,
             (Some(password), _) => Some(password),
             (None, Some(file)) => {
                 let text = std::fs::read_to_string(file)
@@ -189,7 +205,10 @@ impl ConnectionArgs {
                 Err(error) => return Err(error).context("cannot read LATCHGATE_PASSWORD"),
             },
         };
-        if password.is_some() && self.username.is_none() && self.protocol_version < Version::V5 {
+        if (password.is_some() || token.is_some())
+            && self.username.is_none()
+            && self.protocol_version < Version::V5
+        {
             let what = "a password without a user name needs version 5: give -u NAME or -V mqttv5";
             return Err(BadUsage(what.into()).into());
         }
@@ -214,9 +233,10 @@ impl ConnectionArgs {
             }),
             username: self.username,
             password,
+            token,
             will: self.will_topic.map(|topic| WillOptions { topic, payload, qos, retain }),
             tls,
-            timeout: Duration::from_secs(30),
+            timeout,
         })
     }
 }
