@@ -303,6 +303,11 @@ impl<M> Outgoing<M> {
         self.remove(at).ok_or(UnknownId)
     }
 
+    /// Whether a message of QoS 2 awaits its PUBREC under `id`.
+    pub fn awaits_pubrec(&self, id: u16) -> bool {
+        self.find(id, |stage| matches!(stage, Stage::Sent(QoS::ExactlyOnce, _))).is_ok()
+    }
+
     /// PUBREC: QoS 2 goes on to its second half, unless `refused`, which ends the exchange whatever its stage.
     pub fn pubrec(&mut self, id: u16, refused: bool) -> Result<PubRec<M>, UnknownId> {
         if let Ok(at) = self.find(id, |stage| matches!(stage, Stage::Released)) {

@@ -277,3 +277,21 @@ fn a_remote_that_has_no_room_now_gets_it_again_and_one_that_refuses_it_does_not(
     let kept = subject.accept_with_connack(&Connect::v5("sensor")).1;
     assert_eq!(kept.code, 0);
 }
+
+#[test]
+fn a_remote_without_qos2_that_acknowledges_it_as_qos1_has_the_message() {
+    for (protocol, version) in BOTH {
+        let remote = Remote::start();
+        let subject =
+            settings(remote.port, &format!("protocol = '{protocol}'"), &route("t", "out", 2)).start();
+        let mut link = remote.welcome_as(version, false);
+        let mut here = subject.v5("sensor");
+        for n in 1..=3 {
+            here.publish(Publish::to("t").qos(2).payload(format!("{n}")));
+            let (id, text, dup) = link.publish();
+            assert_eq!((text, dup), (n.to_string(), false));
+            link.acknowledge(4, id);
+            eventually("delivered", || (ledger(&subject)["delivered"] == n).then_some(()));
+        }
+    }
+}

@@ -7,6 +7,7 @@ mod support;
 mod cloud;
 mod crash;
 mod faults;
+mod foreign;
 mod front;
 mod handshake;
 mod health;
@@ -18,6 +19,7 @@ mod lock;
 mod loops;
 mod numbers;
 mod out;
+mod peer;
 mod places;
 mod remote;
 mod spool;
@@ -65,6 +67,18 @@ fn balances(route: &Value) {
     let dropped: u64 = route["dropped"].as_object().into_iter().flatten().map(|(_, n)| count(n)).sum();
     let sum = count(&route["delivered"]) + count(&route["queued"]) + count(&route["expired"]) + dropped;
     assert_eq!(count(&route["accepted"]), sum, "{route}");
+}
+
+/// As [`eventually`], for what takes long elsewhere too.
+fn within<T>(seconds: u64, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(std::time::Instant::now() < deadline, "not within {seconds} s: {what}");
+        std::thread::park_timeout(std::time::Duration::from_millis(20));
+    }
 }
 
 /// Waits until everything has left the spool.

@@ -205,8 +205,19 @@ impl Exchange {
     }
 
     pub(super) fn on_puback(&mut self, ack: &Ack<'_>, now: Instant) -> Result<(), Fault> {
-        // One that nobody waits for means nothing.
-        let Ok(held) = self.window.puback(ack.packet_id) else { return Ok(()) };
+        let held = match self.window.puback(ack.packet_id) {
+            Ok(held) => held,
+            // A broker without QoS 2 (RabbitMQ before 3.13) answers so: it has the message, and will never say PUBREC.
+            Err(_) => match self
+                .window
+                .awaits_pubrec(ack.packet_id)
+                .then(|| self.window.pubrec(ack.packet_id, true))
+            {
+                Some(Ok(PubRec::Refused(held))) => held,
+                // One that nobody waits for means nothing.
+                _ => return Ok(()),
+            },
+        };
         self.progress(now);
         self.conclude(held.seq, ack.reason)
     }
