@@ -340,7 +340,8 @@ impl Login {
                     Judged::Wrong(delay) => judged = Some(judged.flatten().max(delay)),
                 }
             }
-            if !(again && said.remembered) {
+            // That there is no such user counts for its time, like any answer.
+            if !(again && said.remembered && stored.is_some()) {
                 break;
             }
             let anew = desk.ask_anew(&who, &Question::Stored).await;
