@@ -9,6 +9,8 @@ mod config;
 mod connection;
 #[path = "../fuzz/checks/decode.rs"]
 mod decode;
+#[path = "../fuzz/checks/import.rs"]
+mod import;
 #[path = "../fuzz/checks/password.rs"]
 mod password;
 #[path = "../fuzz/checks/session.rs"]
@@ -55,6 +57,11 @@ fn stored_passwords_hold_on_their_corpus() {
 #[test]
 fn the_configuration_holds_on_its_corpus() {
     replay("config", config::check);
+}
+
+#[test]
+fn imports_hold_on_their_corpus() {
+    replay("import", import::check);
 }
 
 #[test]

@@ -65,17 +65,17 @@ pub(super) fn make(request: &Request<'_>, draft: Draft, report: &mut Report) -> 
     databases(&beside.path().join("state"), &homes)
         .map_err(|error| unwritable(&out.join("state"), &error))?;
     let file = beside.path().join(CONFIG);
-    let head = head(request.file);
-    for fault in 0.. {
-        let (text, places) = document.write(&head, report);
+    let refused = until_right(&mut document, &head(request.file), report, |text| {
         write(&file, text.as_bytes()).map_err(|error| unwritable(&out.join(CONFIG), &error))?;
-        let Err(error) = (request.check)(&file) else { break };
-        if fault >= MOST_FAULTS || !leave_out(&mut document, &places, &error, report) {
-            let text =
-                error.to_string().replace(&beside.path().display().to_string(), &out.display().to_string());
-            return Err(ImportError::Refused(text));
-        }
-    }
+        Ok((request.check)(&file))
+    });
+    refused.map_err(|error| match error {
+        // The folder has another name later.
+        ImportError::Refused(why) => ImportError::Refused(
+            why.replace(&beside.path().display().to_string(), &out.display().to_string()),
+        ),
+        other => other,
+    })?;
     if document.find("[[listener]]").is_none() {
         report.remark("no listener could be made: as it is, the gateway listens on 127.0.0.1:1883 only, and wants a login");
     }
@@ -89,6 +89,27 @@ pub(super) fn make(request: &Request<'_>, draft: Draft, report: &mut Report) -> 
             unwritable(out, &error)
         }
     })
+}
+
+/// Leaves out of the document what `looks` finds wrong with its text, until that is nothing; the text.
+///
+/// # Errors
+/// Those of `looks`, and if something is wrong that no part can be left out for.
+pub(super) fn until_right(
+    document: &mut Document,
+    head: &str,
+    report: &mut Report,
+    mut looks: impl FnMut(&str) -> Result<Result<(), ConfigError>, ImportError>,
+) -> Result<String, ImportError> {
+    let mut faults = 0;
+    loop {
+        let (text, places) = document.write(head, report);
+        let Err(error) = looks(&text)? else { return Ok(text) };
+        faults += 1;
+        if faults > MOST_FAULTS || !leave_out(document, &places, &error, report) {
+            return Err(ImportError::Refused(error.to_string()));
+        }
+    }
 }
 
 /// Writes a file for its owner alone.

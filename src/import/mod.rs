@@ -32,7 +32,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use crate::config::ConfigError;
+use crate::config::{Config, ConfigError};
 
 pub use report::{Entry, Report, Verdict};
 
@@ -87,4 +87,20 @@ pub fn mosquitto(request: &Request<'_>) -> Result<Report, ImportError> {
     folder::make(request, draft, &mut report)?;
     report.finish();
     Ok(report)
+}
+
+/// What an import would say and make, as far as that needs no folder: the report, and the text of the configuration.
+///
+/// # Errors
+/// As [`mosquitto`].
+pub fn rehearse(file: &Path, ipv6: bool) -> Result<(Report, String), ImportError> {
+    let mut report = Report::default();
+    let source = reader::read(file, &mut report)?;
+    let model = model::build(source.statements, &mut report);
+    let mut draft = write::draft(model, &source.folder, ipv6, &mut report);
+    let text = folder::until_right(&mut draft.document, "", &mut report, |text| {
+        Ok(Config::parse(text, Path::new("latchgate.toml")).map(drop))
+    })?;
+    report.finish();
+    Ok((report, text))
 }
