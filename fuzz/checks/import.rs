@@ -36,6 +36,10 @@ pub fn check(input: &[u8]) {
     // Nobody is let in unasked where nobody said so.
     let words = String::from_utf8_lossy(input);
     let anonymous = config.listeners.iter().any(|listener| listener.anonymous.is_some());
-    let local = !["listener", "port", "bind_address"].iter().any(|key| words.contains(key));
+    let opens = |line: &str| {
+        let key = line.trim_start_matches(' ').split(' ').next().unwrap_or_default();
+        ["listener", "port", "bind_address"].contains(&key)
+    };
+    let local = !words.lines().any(opens);
     assert!(!anonymous || local || words.contains("allow_anonymous"), "{text}");
 }

@@ -59,8 +59,9 @@ pub(super) fn all(model: &Model, ipv6: bool, report: &mut Report) -> Vec<Door> {
 }
 
 fn door(listener: Listener, local: bool, ipv6: bool, names: &mut Vec<String>, report: &mut Report) -> Door {
-    let mut shut = false;
+    let mut shut = listener.settings.refused;
     let mut ips = match &listener.host {
+        _ if listener.port == 0 && listener.settings.refused => Vec::new(),
         _ if local => vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
         _ if listener.port == 0 => {
             shut = true;

@@ -51,6 +51,13 @@ pub(super) struct Plugin {
     pub settings: Settings,
 }
 
+impl Plugin {
+    /// One of which nothing is known.
+    fn unknown(line: Line) -> Self {
+        Plugin { line, path: String::new(), options: Vec::new(), settings: Settings::default() }
+    }
+}
+
 /// `auth_opt_KEY` or `plugin_opt_KEY`.
 #[derive(Clone, Debug)]
 pub(super) struct PluginOption {
@@ -189,10 +196,16 @@ impl Builder {
                 report.say(*line, Verdict::Translated, if on { note } else { "" });
             }
             "listener" => {
-                next.listener = Some(self.model.listeners.len());
-                self.model.listeners.push(read_listener(rest, *line)?);
+                // What follows one that is refused must not be taken for the one before.
+                let read = read_listener(rest, *line);
+                self.open.insert(*reading, Open { listener: Some(self.model.listeners.len()), ..open });
+                let mut shut = Listener { line: Some(*line), ..Listener::default() };
+                shut.settings.refused = true;
+                self.model.listeners.push(read.as_ref().map_or(shut, Listener::clone));
+                return read.map(drop);
             }
             "connection" => {
+                self.open.insert(*reading, Open { bridge: None, ..open });
                 let name = values::word(rest).ok_or("the name is missing")?.0;
                 if self.model.bridges.iter().any(|bridge| bridge.name == name) {
                     return Err("another connection has this name".to_owned());
@@ -203,7 +216,11 @@ impl Builder {
             }
             "plugin_use" => {
                 let name = values::text(rest)?;
-                let plugin = *self.names.get(name).ok_or("no plugin is loaded under this name")?;
+                let Some(&plugin) = self.names.get(name) else {
+                    self.uses.push((open.listener, self.plugins.len()));
+                    self.plugins.push((Owner::Named, Plugin::unknown(*line)));
+                    return Err("no plugin is loaded under this name".to_owned());
+                };
                 self.uses.push((open.listener, plugin));
                 report.say(*line, Verdict::Translated, "");
             }
@@ -214,7 +231,7 @@ impl Builder {
                         .ok_or("the name is missing")?,
                     _ => (None, rest.as_str()),
                 };
-                let path = values::text(path)?.to_owned();
+                let path = values::text(path).map(str::to_owned);
                 let owner = match (name, key) {
                     (Some(name), _) => {
                         self.names.insert(name.to_owned(), self.plugins.len());
@@ -224,8 +241,11 @@ impl Builder {
                     (None, _) => Owner::Everyone,
                 };
                 next.plugin = Some(self.plugins.len());
-                let (options, settings) = (Vec::new(), Settings::default());
-                self.plugins.push((owner, Plugin { line: *line, path, options, settings }));
+                self.open.insert(*reading, next);
+                // One without a path is a plugin all the same: whom it would have kept out is not let in.
+                let plugin = Plugin { path: path.clone().unwrap_or_default(), ..Plugin::unknown(*line) };
+                self.plugins.push((owner, plugin));
+                return path.map(drop);
             }
         }
         self.open.insert(*reading, next);

@@ -123,7 +123,8 @@ pub(super) fn settle(
         for number in &set.doors {
             let door = &doors[*number];
             let own = if model.per_listener { &door.listener.security } else { &model.security };
-            let Some(backends) = set.backends.clone() else {
+            // A line that Mosquitto refuses may have been meant to keep somebody out.
+            let Some(backends) = set.backends.clone().filter(|_| !own.settings.refused) else {
                 let lines: Vec<Line> = own.settings.iter().map(|setting| setting.line).collect();
                 report.leave_out(&lines, "its listeners are left out");
                 continue;

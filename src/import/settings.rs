@@ -18,7 +18,11 @@ pub(super) struct Setting {
 
 /// In the order of the file. No key comes twice, but for those that may.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Settings(Vec<Setting>);
+pub(super) struct Settings {
+    list: Vec<Setting>,
+    /// Whether Mosquitto would refuse one of them: what was meant is not known then, and may have been a restriction.
+    pub refused: bool,
+}
 
 impl Settings {
     /// Adds a value if it is one, and else says why Mosquitto refuses it.
@@ -31,30 +35,32 @@ impl Settings {
         };
         if let Err(why) = right {
             report.say(setting.line, Verdict::NotPossible, format!("Mosquitto refuses it: {why}"));
+            self.refused = true;
             return;
         }
-        let earlier = self.0.iter().position(|other| other.key == setting.key);
+        let earlier = self.list.iter().position(|other| other.key == setting.key);
         if let Some(at) = earlier
             && kind != Kind::Each
         {
             if kind == Kind::Text {
                 let note = "Mosquitto refuses it: the key was given before, and that value is used here";
                 report.say(setting.line, Verdict::NotPossible, note);
+                self.refused = true;
                 return;
             }
             let later = report.place(setting.line);
-            let before = self.0.remove(at);
+            let before = self.list.remove(at);
             report.say(before.line, Verdict::NotNeeded, format!("{later} has the value that counts"));
         }
-        self.0.push(setting);
+        self.list.push(setting);
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Setting> {
-        self.0.iter()
+        self.list.iter()
     }
 
     pub fn get(&self, key: &str) -> Option<&Setting> {
-        self.0.iter().find(|setting| setting.key == key)
+        self.list.iter().find(|setting| setting.key == key)
     }
 
     /// The value of a flag; `None` where it is not given.

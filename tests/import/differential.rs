@@ -159,6 +159,10 @@ fn a_listener_that_would_be_more_open_than_mosquittos_is_left_out() {
         "tls_engine e",
         "bind_interface eth7",
         "require_certificate true",
+        "acl_file ",
+        "require_certificate TRUE",
+        "plugin ",
+        "plugin_use nothing",
         "password_file nowhere",
         "acl_file nowhere",
         "acl_file broken",
@@ -174,5 +178,22 @@ fn a_listener_that_would_be_more_open_than_mosquittos_is_left_out() {
         let (toml, verdict) = (imported.toml(), imported.line("mosquitto.conf", 3));
         assert!(!toml.contains(&port.to_string()) && toml.contains(&other.to_string()), "{line}: {toml}");
         assert!(verdict.0 == "not possible" && !verdict.1.is_empty(), "{line}: {verdict:?}");
+    }
+}
+
+#[test]
+fn what_follows_a_line_that_mosquitto_refuses_opens_no_other_listener() {
+    let port = free_port();
+    for wrong in ["listener 99999", "listener", "listener 0"] {
+        let conf = format!(
+            "per_listener_settings true\nlistener {port} 127.0.0.1\npassword_file p\n{wrong}\nallow_anonymous true\n"
+        );
+        let origin = Origin::new(&conf).with("p", passwd(&["ann"]));
+        let toml = origin.imported().toml();
+        let anonymous = toml.contains("anonymous = ");
+        assert!(!anonymous, "{wrong}: {toml}");
+        let alone = Origin::new(&format!("{wrong}\nallow_anonymous true\n"));
+        let toml = alone.imported().toml();
+        assert!(!toml.contains("anonymous = "), "{wrong}: {toml}");
     }
 }

@@ -4,9 +4,11 @@
 mod support;
 
 mod bridge;
+mod databases;
 mod differential;
 mod dynsec;
 mod folder;
+mod lampi;
 mod plugins;
 mod tls;
 mod words;

@@ -30,14 +30,14 @@ fn row(port: u16, user: &str, password: &str) -> Option<[bool; 4]> {
 }
 
 /// A web service that answers by what is asked, and remembers it.
-struct Service {
-    port: u16,
+pub struct Service {
+    pub port: u16,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Service {
     /// `says`: the status for path and body.
-    fn start(says: fn(&str, &str) -> u16) -> Self {
+    pub fn start(says: fn(&str, &str) -> u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -51,7 +51,7 @@ impl Service {
         Service { port, asked }
     }
 
-    fn was_asked(&self, words: &str) -> bool {
+    pub fn was_asked(&self, words: &str) -> bool {
         self.asked.lock().iter().any(|line| line.contains(words))
     }
 }
