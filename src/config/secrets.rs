@@ -14,11 +14,14 @@ impl Config {
         let backends = [
             (Backend::Files, &self.auth.files.password_file),
             (Backend::Oauth2, &self.auth.oauth2.client_secret_file),
+            (Backend::Cdb, &self.auth.cdb.file),
         ];
         let backends =
             backends.into_iter().filter(|(backend, file)| of(*backend, file)).map(|(_, file)| file);
         let latch = self.latch.application_id.is_some().then_some(&self.latch.secret_file);
-        listeners.chain(bridges.chain(backends).chain(latch).flatten()).collect()
+        let python = used.contains(&Backend::Python).then_some(&self.auth.python.opts_files);
+        let python = python.into_iter().flatten().map(|(_, file)| file);
+        listeners.chain(python).chain(bridges.chain(backends).chain(latch).flatten()).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::finding::Findings;
 use crate::config::{Config, PanelDriver};
-use crate::panel::{self, PortError};
+use crate::panel::{self, LineState, PortError};
 
 /// Asks the kernel about the lines that the configuration names. `runs`: the gateway runs, and has them.
 pub fn look(config: &Config, runs: bool, findings: &mut Findings) {
@@ -32,20 +32,50 @@ pub fn look(config: &Config, runs: bool, findings: &mut Findings) {
         }
     };
     for line in lines {
-        let place = format!("panel.{} = {}, {}", line.key, line.line, line.chip);
-        match line.owner {
-            None if runs => findings.warn(
-                place,
-                "nobody has the line, although the gateway runs",
-                "see `latchgate panel status`, and the gateway's log for why; it tries again every five seconds",
-            ),
-            None => findings.fine(place, "the line is free"),
-            Some(owner) if owner == panel::CONSUMER => findings.fine(place, "the gateway has the line"),
-            Some(owner) => findings.wrong(
-                place,
-                format!("the line is owned by {owner:?}"),
-                "stop what has it, take it out of the device tree (config.txt), or use another line",
-            ),
+        owned(line, runs, findings);
+    }
+}
+
+/// What the owner of a line means.
+fn owned(line: LineState, runs: bool, findings: &mut Findings) {
+    let place = format!("panel.{} = {}, {}", line.key, line.line, line.chip);
+    match line.owner {
+        None if runs => findings.warn(
+            place,
+            "nobody has the line, although the gateway runs",
+            "see `latchgate panel status`, and the gateway's log for why; it tries again every five seconds",
+        ),
+        None => findings.fine(place, "the line is free"),
+        Some(owner) if owner == panel::CONSUMER => findings.fine(place, "the gateway has the line"),
+        Some(owner) => findings.wrong(
+            place,
+            format!("the line is owned by {owner:?}"),
+            "stop what has it, take it out of the device tree (config.txt), or use another line",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::doctor::finding::Level;
+
+    #[test]
+    fn a_line_is_the_gateways_free_or_somebody_elses_by_name() {
+        for (owner, runs, level, words) in [
+            (None, false, Level::Fine, "free"),
+            (None, true, Level::Warning, "although the gateway runs"),
+            (Some("latchgate"), true, Level::Fine, "the gateway has"),
+            (Some("onewire@0"), true, Level::Wrong, "\"onewire@0\""),
+            (Some("spi0 CS0"), false, Level::Wrong, "\"spi0 CS0\""),
+        ] {
+            let owner = owner.map(str::to_owned);
+            let mut findings = Findings::of("panel");
+            let line = LineState { key: "button", line: 17, chip: "pinctrl-bcm2711".to_owned(), owner };
+            owned(line, runs, &mut findings);
+            let found = findings.into_list().remove(0);
+            assert!(found.level == level && found.what.contains(words), "{found:?}");
+            assert_eq!(found.place, "panel.button = 17, pinctrl-bcm2711");
         }
     }
 }
