@@ -15,6 +15,12 @@ impl Config {
             (Backend::Files, &self.auth.files.password_file),
             (Backend::Oauth2, &self.auth.oauth2.client_secret_file),
             (Backend::Cdb, &self.auth.cdb.file),
+            (Backend::Redis, &self.auth.redis.password_file),
+            (Backend::Redis, &self.auth.redis.key),
+            (Backend::Mysql, &self.auth.mysql.password_file),
+            (Backend::Mysql, &self.auth.mysql.key),
+            (Backend::Postgres, &self.auth.postgres.password_file),
+            (Backend::Postgres, &self.auth.postgres.key),
         ];
         let backends =
             backends.into_iter().filter(|(backend, file)| of(*backend, file)).map(|(_, file)| file);
