@@ -311,6 +311,7 @@ pub fn open_policy_settings(config: &Config) -> Result<policy::Settings, ConfigE
 fn policy_settings(config: &Config, backends: Backends) -> policy::Settings {
     policy::Settings {
         superusers: config.acl.superusers.clone(),
+        topic_prefix: config.acl.topic_prefix.clone(),
         bridges: config.bridges.iter().map(bridge::rights).collect(),
         subscribe: match config.acl.subscribe {
             config::SubscribeRule::Covered => acl::SubscribeRule::Covered,

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::{
     broker::{Dropped, Snapshot},
     net::{Tls, tls},
-    policy::{Spread, Verdicts},
+    policy::{Spread, Verdicts, auth::desk::DeskTotals},
 };
 
 use super::{BridgeState, Doors};
@@ -54,6 +54,7 @@ impl Collector for Scrape {
         broker(&self.broker, &mut out)?;
         store(&self.broker, &mut out)?;
         policy(&self.policy, &mut out)?;
+        backends(&self.policy.backends, &mut out)?;
         lock(&self.policy, &self.broker, &mut out)?;
         latch(self.latch.as_ref(), &mut out)?;
         certificates(&self.doors.certificates, &mut out)?;
@@ -277,6 +278,42 @@ fn policy(now: &Verdicts, out: &mut Writer<'_>) -> fmt::Result {
     out.counter("latchgate_policy_logins_delayed", delayed, now.throttled.delayed)?;
     let passwords = "Time to verify a password in full, right or wrong";
     out.histogram("latchgate_policy_password_verification_seconds", passwords, &now.passwords)
+}
+
+/// Backends that are asked elsewhere.
+fn backends(all: &[DeskTotals], out: &mut Writer<'_>) -> fmt::Result {
+    if all.is_empty() {
+        return Ok(());
+    }
+    type Look = fn(&DeskTotals) -> u64;
+    let counters: [(&str, &str, Look); 3] = [
+        ("questions", "Questions put to a backend, retries included", |desk| desk.asked),
+        ("answers_remembered", "Questions to a backend that were answered from memory", |desk| {
+            desk.remembered
+        }),
+        ("failures", "Questions that a backend did not answer", |desk| desk.failed),
+    ];
+    for (name, help, look) in counters {
+        let samples = all.iter().map(|desk| (vec![("backend", &*desk.name)], look(desk)));
+        out.counters(&format!("latchgate_policy_backend_{name}"), help, samples)?;
+    }
+    let left = "1 while a backend is left alone after failures";
+    out.metric("latchgate_policy_backend_left_alone", left, MetricType::Gauge, |mut metric| {
+        for desk in all {
+            let open = u64::from(desk.left_alone);
+            metric.encode_family(&[("backend", &*desk.name)])?.encode_gauge(&open)?;
+        }
+        Ok(())
+    })?;
+    let took = "Time until a backend answered, or failed to";
+    out.metric("latchgate_policy_backend_answer_seconds", took, MetricType::Histogram, |mut metric| {
+        for DeskTotals { name, took, .. } in all {
+            let labels = [("backend", &**name)];
+            let mut metric = metric.encode_family(&labels)?;
+            metric.encode_histogram::<NoLabelSet>(took.seconds, took.count, &took.classes, None)?;
+        }
+        Ok(())
+    })
 }
 
 fn lock(policy: &Verdicts, broker: &Snapshot, out: &mut Writer<'_>) -> fmt::Result {

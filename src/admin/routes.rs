@@ -61,6 +61,9 @@ pub struct Question {
     /// Where the user would come from: it may be banned there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
+    /// The listener that the user would come in by; its backends are asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listener: Option<String>,
     /// Identifier of a connected client, whose gate is asked; in place of those above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
@@ -90,9 +93,17 @@ async fn explain(State(admin): State<Admin>, body: Bytes) -> Result<Json<Explana
     match (&question.user, &question.client) {
         (Some(user), None) => {
             let client_id = question.client_id.as_deref().unwrap_or_default();
-            Ok(Json(admin.policy.explain(user, client_id, question.address, access, topic).await))
+            let listener = question.listener.as_deref();
+            let open = admin.doors.load();
+            if let Some(name) = listener.filter(|name| open.listening.iter().all(|(open, _)| open != name)) {
+                return Err(Refusal(StatusCode::NOT_FOUND, format!("there is no listener {name:?}")));
+            }
+            let asked = admin.policy.explain(user, client_id, question.address, listener, access, topic);
+            Ok(Json(asked.await))
         }
-        (None, Some(client)) if question.client_id.is_none() && question.address.is_none() => {
+        (None, Some(client))
+            if question.client_id.is_none() && question.address.is_none() && question.listener.is_none() =>
+        {
             let answer = admin.policy.explain_live(client, access, topic, PATIENCE).await;
             let absent = || {
                 Refusal(
@@ -102,7 +113,9 @@ async fn explain(State(admin): State<Admin>, body: Bytes) -> Result<Json<Explana
             };
             Ok(Json(answer.ok_or_else(absent)?))
         }
-        _ => Err(bad("say either `user` (and perhaps `client_id` and `address`) or `client`".into())),
+        _ => Err(bad(
+            "say either `user` (and perhaps `client_id`, `address` and `listener`) or `client`".into()
+        )),
     }
 }
 

@@ -28,6 +28,10 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "ADDRESS", conflicts_with = "client")]
     address: Option<IpAddr>,
 
+    /// Listener that the user would come in by, whose backends are asked
+    #[arg(long, value_name = "NAME", conflicts_with = "client")]
+    listener: Option<String>,
+
     /// Ask the gate of this connected client
     #[arg(long, value_name = "ID")]
     client: Option<String>,
@@ -39,7 +43,7 @@ pub struct ExplainArgs {
 
 impl ExplainArgs {
     fn question(self) -> Result<Question, BadUsage> {
-        let ExplainArgs { question, client_id, address, client, .. } = self;
+        let ExplainArgs { question, client_id, address, listener, client, .. } = self;
         let (user, access, topic) = match (<[String; 3]>::try_from(question), &client) {
             (Ok([user, access, topic]), None) => (Some(user), access, topic),
             (Err(words), Some(_)) if words.len() == 2 => (None, words[0].clone(), words[1].clone()),
@@ -52,7 +56,7 @@ impl ExplainArgs {
         if topic.is_empty() {
             return Err(BadUsage("the topic is empty".into()));
         }
-        Ok(Question { user, client_id, address, client, access, topic })
+        Ok(Question { user, client_id, address, listener, client, access, topic })
     }
 }
 

@@ -1,12 +1,15 @@
 //! `[auth]`: who says who a client is.
 
+use std::path::Path;
 use std::time::Duration;
+
+use toml::de::DeValue;
 
 use super::database::{AuthMysql, AuthPostgres, AuthRedis, Salt};
 use super::number::{Seconds32, SecondsOrSpan, Span};
 use super::python::AuthPython;
 use super::query::{OptionalQuery, Query};
-use super::scalar::{List, OneOf, Switch, words};
+use super::scalar::{Fault, List, OneOf, Scalar, Switch, words};
 use super::section::{Reader, section};
 use super::text::{HeaderLine, OptionalUrl, Plain, Prefix};
 use super::tls::{NamedFile, OptionalFile};
@@ -32,6 +35,35 @@ words! {
         Mysql = "mysql",
         /// A PostgreSQL server.
         Postgres = "postgres",
+    }
+}
+
+/// The name of a backend. One that others have, or that is only planned, is told from a slip.
+pub(super) enum BackendName {}
+
+/// Names of backends that this gateway does not have.
+const ABSENT: [&str; 8] = ["ldap", "jwt", "psk", "memcached", "mongo", "grpc", "javascript", "plugin"];
+
+impl Scalar for BackendName {
+    type Value = Backend;
+
+    fn parse(value: &DeValue<'_>, folder: &Path) -> Result<Backend, Fault> {
+        match value.as_str().filter(|word| ABSENT.contains(word)) {
+            Some(word) => {
+                let known = OneOf::<Backend>::choices().unwrap_or_default();
+                let help = format!("there is no such backend in this version; known: {known}");
+                Err(Fault::new(format!("names {word:?}, which is not available"), help))
+            }
+            None => OneOf::<Backend>::parse(value, folder),
+        }
+    }
+
+    fn show(value: &Backend) -> String {
+        OneOf::<Backend>::show(value)
+    }
+
+    fn choices() -> Option<String> {
+        OneOf::<Backend>::choices()
     }
 }
 
@@ -132,7 +164,7 @@ section! {
     pub struct Auth {
         /// Who is asked about logins and rights, in this order. Whoever says yes or no decides; who does not know a name
         /// or has no rule leaves it to the next. A listener can have an order of its own.
-        pub backends: Vec<Backend> => List<OneOf<Backend>, 1> = vec![Backend::Sqlite],
+        pub backends: Vec<Backend> => List<BackendName, 1> = vec![Backend::Sqlite],
 
         /// Who is asked about the rights of a client that has logged in with a backend. "own": that backend alone, so that
         /// nobody gets rights from another one where somebody else has this name. "all": every backend of the listener,
@@ -309,6 +341,10 @@ section! {
 
         /// Whether the client's address and the name of its listener are sent, as `address` and `listener`.
         pub send_origin: bool => Switch = false,
+
+        /// Whether what the client's certificate says is sent, if it showed one: `cert_subject`, `cert_common_name`,
+        /// `cert_serial` and `cert_fingerprint` (SHA-256), the last two in hexadecimal digits.
+        pub send_certificate: bool => Switch = false,
 
         /// Certificates of the authorities that are trusted. Without this key those that the system trusts.
         pub ca: Option<NamedFile> => OptionalFile = None,

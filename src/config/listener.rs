@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use toml::de::DeValue;
 
-use super::auth::Backend;
+use super::auth::{Backend, BackendName};
 use super::error::quoted;
 use super::limits::{Limits, ListenerLimits};
 use super::scalar::{List, OneOf, words};
@@ -43,7 +43,7 @@ section! {
         pub origins: Vec<String> => List<Origin, 0> = Vec::new(),
 
         /// Who is asked about logins and rights of clients of this listener, in this order. Empty: as in `[auth]`.
-        pub backends: Vec<Backend> => List<OneOf<Backend>, 0> = Vec::new(),
+        pub backends: Vec<Backend> => List<BackendName, 0> = Vec::new(),
 
         /// The user name given to clients that bring none. Without this key they are refused.
         pub anonymous: Option<String> => OptionalUser = None,

@@ -238,4 +238,17 @@ mod tests {
             assert!(parse(&format!("module = 'a'\n{wrong}")).is_err(), "{wrong}");
         }
     }
+
+    #[test]
+    fn a_backend_that_is_not_available_is_told_from_a_slip() {
+        let what = |name: &str| {
+            let text = format!("[auth]\nbackends = ['sqlite', '{name}']");
+            let error = Config::parse(&text, Path::new("/etc/gate/gate.toml")).unwrap_err();
+            error.problems()[0].what.clone()
+        };
+        for name in ["ldap", "jwt", "psk"] {
+            assert_eq!(what(name), format!("`auth.backends` names {name:?}, which is not available"));
+        }
+        assert_eq!(what("pyton"), "`auth.backends` cannot be \"pyton\"");
+    }
 }

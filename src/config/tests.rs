@@ -84,6 +84,7 @@ fn every_key_of_the_file_reaches_the_configuration() {
         [acl]
         retained_source = "unchecked"
         superusers = ["S*"]
+        topic_prefix = "/location/%/#"
         subscribe = "overlap"
         refused_publish_v3 = "disconnect"
         [panel]
@@ -122,6 +123,7 @@ fn every_key_of_the_file_reaches_the_configuration() {
     let acl = Acl {
         retained_source: RetainedSource::Unchecked,
         superusers: vec!["S*".into()],
+        topic_prefix: Some("/location/%/#".into()),
         subscribe: SubscribeRule::Overlap,
         refused_publish_v3: RefusedPublish::Disconnect,
     };

@@ -152,6 +152,7 @@ fn http(config: &Config) -> Result<Backend, ConfigError> {
         headers: http.headers.iter().filter_map(header).collect(),
         subscribe_as_read: http.subscribe_as_read,
         send_origin: http.send_origin,
+        send_certificate: http.send_certificate,
         ca: http.ca.as_ref().map(|file| file.path.clone()),
     };
     let remote = HttpBackend::new(settings).map_err(|error| web_error(config, http.ca.as_ref(), &error))?;

@@ -239,7 +239,9 @@ impl Entrance {
 /// What the policy needs to know of a client's certificate.
 fn certificate(presented: tls::Presented) -> policy::Certificate {
     let user = presented.user().map(Arc::from);
-    policy::Certificate::new(user, move || presented.check())
+    let tls::Described { subject, common_name, serial, fingerprint } = presented.describe();
+    let shown = policy::Shown { subject, common_name, serial, fingerprint };
+    policy::Certificate::new(user, move || presented.check()).showing(shown)
 }
 
 /// Takes connections for ever.

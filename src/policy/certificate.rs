@@ -9,7 +9,21 @@ const LONGEST: usize = 256;
 #[derive(Clone)]
 pub struct Certificate {
     user: Option<Arc<str>>,
+    shown: Option<Arc<Shown>>,
     check: Check,
+}
+
+/// What a certificate says of itself, for backends that want to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// The whole subject (RFC 4514).
+    pub subject: String,
+    /// The one common name; empty if there is none, or two.
+    pub common_name: String,
+    /// The serial number in hexadecimal digits.
+    pub serial: String,
+    /// SHA-256 of the certificate in hexadecimal digits.
+    pub fingerprint: String,
 }
 
 /// Why the certificate does not hold any more, if so.
@@ -23,7 +37,17 @@ impl Certificate {
         user: Option<Arc<str>>,
         check: impl Fn() -> Result<(), &'static str> + Send + Sync + 'static,
     ) -> Self {
-        Certificate { user, check: Arc::new(check) }
+        Certificate { user, shown: None, check: Arc::new(check) }
+    }
+
+    /// The same, with what it says of itself.
+    pub fn showing(self, shown: Shown) -> Self {
+        Certificate { shown: Some(Arc::new(shown)), ..self }
+    }
+
+    /// What it says of itself.
+    pub(super) fn shown(&self) -> Option<&Arc<Shown>> {
+        self.shown.as_ref()
     }
 
     /// The user name, if the certificate is a login.

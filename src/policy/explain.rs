@@ -106,19 +106,20 @@ pub(super) struct Subject<'a> {
 
 impl Policy {
     /// The present answer for somebody who need not be connected; backends elsewhere are asked. Without a client
-    /// identifier, rules with `%c` fit nothing. With an address, a ban there is a no; without one, bans of the user name
+    /// identifier, rules with `%c` fit nothing. With a listener, its backends are asked. With an address, a ban there is a no; without one, bans of the user name
     /// are only told.
     pub async fn explain(
         &self,
         user: &str,
         client_id: &str,
         address: Option<IpAddr>,
+        listener: Option<&str>,
         access: Access,
         topic: &str,
     ) -> Explanation {
         let book = self.book();
         let settings = self.settings().clone();
-        let route = settings.backends.route("", user);
+        let route = settings.backends.route(listener.unwrap_or_default(), user);
         // Whom nobody asks about has no say: an account that is disabled there keeps nobody out.
         let known_as = route.iter().find(|(backend, _)| matches!(backend.kind, Kind::Sqlite));
         let account = known_as.and_then(|(_, name)| book.account(name));
@@ -134,9 +135,9 @@ impl Policy {
                 "no account: only a client without a login, or with a certificate, can be this user{bans}"
             )),
         });
-        let sources = settings.sources_for(&book, user, client_id);
+        let sources = settings.sources_for(&book, user, client_id, listener.unwrap_or_default());
         let (locked, subscribe) = (self.lock().view(&user.into()), settings.subscribe);
-        let listener = Err(whose_backends(&settings.backends, user));
+        let listener = Err(whose_backends(&settings.backends, user, listener));
         let subject = Subject { listener, login, sources: &sources, subscribe, locked: &locked };
         let mut told: Vec<(Tag, Said)> = Vec::new();
         loop {
@@ -248,12 +249,15 @@ impl Policy {
 }
 
 /// Who is asked about somebody who is not connected, and who would be elsewhere.
-fn whose_backends(backends: &Backends, user: &str) -> String {
+fn whose_backends(backends: &Backends, user: &str, asked: Option<&str>) -> String {
     let names = |listener: &str| {
         let names: Vec<_> =
             backends.route(listener, user).iter().map(|(one, _)| one.name.to_string()).collect();
         names.join(", ")
     };
+    if let Some(listener) = asked {
+        return format!("as at listener {listener:?}, which asks {}", names(listener));
+    }
     let mut own: Vec<_> = backends.listeners.keys().collect();
     own.sort_unstable();
     let own = own.into_iter().map(|name| format!("; listener {name:?} asks {}", names(name)));

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    auth::desk::DeskTotals,
     decision::{Operation, Stage},
     lock::Changes,
     throttle::Throttled,
@@ -80,6 +81,7 @@ impl Metrics {
             lock: Changes::default(),
             closed: Default::default(),
             bans: 0,
+            backends: Vec::new(),
         }
     }
 }
@@ -107,6 +109,8 @@ pub struct Verdicts {
     pub closed: [(&'static str, usize); 4],
     /// Bans in force.
     pub bans: usize,
+    /// How the backends elsewhere do.
+    pub backends: Vec<DeskTotals>,
 }
 
 /// Upper ends of the classes of [`Times`], in seconds; the last class has none.
@@ -127,7 +131,7 @@ impl Times {
         self.microseconds.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
     }
 
-    fn get(&self) -> Spread {
+    pub fn get(&self) -> Spread {
         let classes: Vec<(f64, u64)> =
             CLASSES.into_iter().zip(&self.classes).map(|(end, count)| (end, count.load(Relaxed))).collect();
         Spread {

@@ -27,7 +27,7 @@ mod throttle;
 mod voice;
 
 pub use audit::{Audit, AuditId};
-pub use certificate::Certificate;
+pub use certificate::{Certificate, Shown};
 pub use command::{Command, CommandKind, CommandTopics, without_secret};
 pub use decision::{Denial, Operation, Stage};
 pub use explain::{Answer, Explanation, Judged, Verdict};

@@ -48,6 +48,8 @@ const POLL: Duration = Duration::from_millis(250);
 pub struct Settings {
     /// Globs of user names that are superusers.
     pub superusers: Vec<String>,
+    /// A filter that every user with a name may read and write; each % stands for the name.
+    pub topic_prefix: Option<String>,
     /// What the routes of bridges name.
     pub bridges: Vec<BridgeRoutes>,
     /// When subscriptions are granted.
@@ -72,6 +74,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             superusers: Vec::new(),
+            topic_prefix: None,
             bridges: Vec::new(),
             subscribe: SubscribeRule::default(),
             check_retained_source: true,
@@ -87,18 +90,19 @@ impl Default for Settings {
 
 impl Settings {
     /// Who speaks about the rights of somebody called `user`, who is not connected.
-    pub(super) fn sources_for(&self, book: &Book, user: &str, client_id: &str) -> Sources {
+    pub(super) fn sources_for(&self, book: &Book, user: &str, client_id: &str, listener: &str) -> Sources {
         let identity = Identity {
             client_id: client_id.into(),
             user: user.into(),
             address: ([0, 0, 0, 0], 0).into(),
-            listener: "".into(),
+            listener: listener.into(),
             backend: None,
             token: None,
             credential: None,
             certificate: None,
         };
-        Sources::new(book, self.backends.route("", user), &identity, false)
+        let sources = Sources::new(book, self.backends.route(listener, user), &identity, false);
+        sources.with_prefix(self.topic_prefix.as_deref(), user)
     }
 
     /// The answer to `acl test`: may a client do everything in `access` on `topic`? The yes names the rule, the no the
@@ -112,7 +116,7 @@ impl Settings {
         topic: &str,
     ) -> (Result<Arc<str>, (Operation, Denial)>, Vec<(String, Vec<Voiced>)>) {
         let book = Book::compile(accounts, &self.superusers, &self.bridges);
-        let sources = self.sources_for(&book, user, client_id);
+        let sources = self.sources_for(&book, user, client_id, "");
         let nothing = Denial::not_authorized(Stage::Allow, None, "nothing was asked");
         let mut answer = Err((Operation::Receive, nothing));
         let mut voices = Vec::new();
@@ -259,7 +263,9 @@ impl Policy {
         let settings = self.settings.load();
         let Identity { user, listener, backend, .. } = identity;
         let askers = settings.backends.askers(listener, user, backend.as_deref());
-        Sources::new(book, askers, identity, identity.is_anonymous())
+        let anonymous = identity.is_anonymous();
+        let prefix = settings.topic_prefix.as_deref().filter(|_| !anonymous);
+        Sources::new(book, askers, identity, anonymous).with_prefix(prefix, user)
     }
 
     /// Why the client may no longer be connected, if so.
@@ -320,6 +326,7 @@ impl Policy {
             closed,
             throttled: self.throttle.totals(),
             bans: self.bans().len(),
+            backends: self.settings.load().backends.desks().map(|desk| desk.totals()).collect(),
             ..self.metrics.get()
         }
     }
@@ -505,6 +512,7 @@ impl Policy {
                     client_id: applicant.client_id.clone(),
                     address: applicant.address,
                     listener: applicant.listener.clone(),
+                    certificate: applicant.certificate.as_ref().and_then(Certificate::shown).cloned(),
                 };
                 match self.login.verify(&self.book, candidate, applicant.password.as_ref()).await {
                     Ok(admitted) => admitted,

@@ -135,6 +135,9 @@ fn explain_names_the_listener_whose_backends_it_asked_and_those_that_ask_others(
     let (mut ann, connack) = crate::support::Client::connect(human, &login("ann"));
     assert_eq!(connack.code, 0);
     assert!(may_publish(&mut ann, "a"));
+    let answer = subject.command(&["explain", "ann", "publish", "a", "--listener", "human"]).exits(0);
+    assert!(answer.out.contains("as at listener \"human\", which asks files"), "{answer:?}");
+    subject.command(&["explain", "ann", "publish", "a", "--listener", "nowhere"]).exits(1);
     let answer = subject.command(&["explain", "--client", "ann", "publish", "a"]).exits(0);
     let (by, says) = ("by listener \"human\"", "backend    files      allow: acl:2: topic a");
     assert!(answer.out.contains(by) && answer.out.contains(says), "{answer:?}");
@@ -150,4 +153,43 @@ fn explain_does_not_count_an_account_that_nobody_asks_about() {
     assert!(may_publish(&mut subject.accept(&login("ann")), "a"));
     let answer = subject.command(&["explain", "ann", "publish", "a"]).exits(0);
     assert!(answer.out.contains("(files)") && answer.out.contains("sqlite is not asked"), "{answer:?}");
+}
+
+#[test]
+fn a_prefix_of_topics_is_everybodys_own_whatever_backend_knows_them() {
+    let prefix = "[acl]\ntopic_prefix = \"/location/%/#\"\nsuperusers = [\"S*\"]\n";
+    let settings = Subject::with().section(&format!("{BOTH}{prefix}"));
+    let subject =
+        with_files(settings, &passwd(&["ann", "a+b", "x/y", "Sue", "sue"]), "user ann\ntopic other\n", "");
+    subject.command(&["user", "add", "carl", "--hash", HASH]).exits(0);
+    acl(&subject, "deny carl all /location/carl/secret");
+    let mut ann = subject.accept(&login("ann"));
+    for (topic, allowed) in [
+        ("/location/ann/x", true),
+        ("/location/ann", true),
+        ("/location/bob/x", false),
+        ("other", true),
+        ("x", false),
+    ] {
+        assert_eq!(may_publish(&mut ann, topic), allowed, "{topic}");
+    }
+    ann.subscribe("/location/ann/#", 1);
+    assert_eq!(ann.subscribe_all(&crate::support::Subscribe::to("/location/+/x", 0)), [0x87]);
+    let mut carl = subject.accept(&login("carl"));
+    assert!(may_publish(&mut carl, "/location/carl/x") && !may_publish(&mut carl, "/location/carl/secret"));
+    for (user, topic) in [("a+b", "/location/a+b/x"), ("x/y", "/location/x/y/x"), ("sue", "/location/ann/x")]
+    {
+        let mut client = subject.accept(&login(user));
+        assert!(topic.contains('+') || !may_publish(&mut client, topic), "{user}");
+        assert_eq!(
+            client.subscribe_all(&crate::support::Subscribe::to("/location/ann/#", 0)),
+            [0x87],
+            "{user}"
+        );
+    }
+    assert!(may_publish(&mut subject.accept(&login("Sue")), "anything"), "a superuser by its name");
+    let mut guest = subject.v5("guest");
+    assert!(!may_publish(&mut guest, "/location/guest/x"), "who brings no name has no topics");
+    let answer = subject.command(&["acl", "test", "ann", "write", "/location/ann/y"]).exits(0);
+    assert!(answer.out.starts_with("allow: topic_prefix /location/%/#"), "{answer:?}");
 }

@@ -370,3 +370,124 @@ fn what_stands_behind_a_command_under_latch_is_told_to_no_backend() {
     assert!(asked.iter().any(|one| one["fields"]["topic"] == "LATCH/unpairing"), "{asked:?}");
     assert!(!format!("{asked:?}").contains("hunter2") && !subject.log().contains("hunter2"), "{asked:?}");
 }
+
+/// What `/metrics` says.
+fn metrics(port: u16) -> String {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("metrics are served");
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("ask");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("read the answer");
+    answer
+}
+
+#[test]
+fn metrics_say_how_a_backend_does() {
+    let service = Peer::service();
+    let port = crate::support::subject::free_port();
+    let more = format!("retries = 0\n[admin]\nhttp = \"127.0.0.1:{port}\"");
+    let subject = gateway_with(&service, "[\"http\"]", &more, "allow = \"1h\"\ndeny = \"1h\"");
+    let mut ann = subject.accept(&login("ann"));
+    for _ in 0..3 {
+        assert!(may_publish(&mut ann, "http/ann/x"));
+    }
+    ann.disconnect();
+    let mut ann = subject.accept(&login("ann"));
+    let has = |text: &str, name: &str, value: &str| {
+        let line = format!("latchgate_policy_backend_{name} {value}\n");
+        assert!(text.contains(&line), "{line}: {text}");
+    };
+    let text = metrics(port);
+    has(&text, "questions_total{backend=\"http\"}", "3");
+    has(&text, "answers_remembered_total{backend=\"http\"}", "1");
+    has(&text, "failures_total{backend=\"http\"}", "0");
+    has(&text, "left_alone{backend=\"http\"}", "0");
+    has(&text, "answer_seconds_count{backend=\"http\"}", "3");
+    service.stop();
+    for number in 0..5 {
+        assert!(!may_publish(&mut ann, &format!("http/ann/{number}")));
+    }
+    has(&metrics(port), "failures_total{backend=\"http\"}", "5");
+}
+
+/// Bug: five passwords that are no text made the gateway take the service for broken.
+#[test]
+fn passwords_that_are_no_text_do_not_make_the_service_broken() {
+    let service = Peer::service();
+    let subject = gateway(&service, "");
+    for _ in 0..6 {
+        let strange = Connect { password: Some(vec![0xFF, 0xFE]), ..login("ann") };
+        assert_eq!(subject.refuse(&strange).code, 0x86);
+    }
+    subject.accept(&login("ann")).ping();
+    assert!(!subject.log().contains("no answer"), "{}", subject.log());
+}
+
+#[test]
+fn what_a_certificate_says_is_sent_if_told_so() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    for words in [
+        &["pki", "init"][..],
+        &["pki", "issue", "server", "--server", "--san", "localhost"],
+        &["pki", "issue", "lamp"],
+    ] {
+        latchgate(folder.path(), words, "").exits(0);
+    }
+    let file = |name: &str| folder.path().join("pki").join(name).to_string_lossy().into_owned();
+    let (service, port) = (Peer::service(), crate::support::subject::free_port().to_string());
+    let listener = format!(
+        "[[listener]]\nname = \"tls\"\naddress = \"127.0.0.1:{port}\"\n[listener.tls]\ncertificate = {:?}\nkey = {:?}\n\
+         client_ca = {:?}\nclient_certificate = \"required\"\n",
+        file("issued/server.crt"),
+        file("issued/server.key"),
+        file("ca.crt")
+    );
+    let subject = gateway(&service, &format!("send_certificate = true\nsend_origin = true\n{listener}"));
+    subject.port();
+    let files = [file("ca.crt"), file("issued/lamp.crt"), file("issued/lamp.key")];
+    let words = [
+        "pub",
+        "-h",
+        "localhost",
+        "-p",
+        &port,
+        "--cafile",
+        &files[0],
+        "--cert",
+        &files[1],
+        "--key",
+        &files[2],
+        "-u",
+        "ann",
+        "-P",
+        PASSWORD,
+        "-t",
+        "http/ann/x",
+        "-q",
+        "1",
+        "-m",
+        "hi",
+    ];
+    latchgate(folder.path(), &words, "").exits(0);
+    let asked = service.asked();
+    assert_eq!(paths(&asked), ["/auth", "/superuser", "/acl"]);
+    for one in &asked {
+        let fields = &one["fields"];
+        assert_eq!(
+            (&fields["cert_common_name"], &fields["listener"]),
+            (&"lamp".into(), &"tls".into()),
+            "{one}"
+        );
+        assert!(fields["cert_subject"].as_str().is_some_and(|subject| subject.contains("CN=lamp")), "{one}");
+        let digits = |name: &str| {
+            fields[name].as_str().map(|text| (text.len(), text.bytes().all(|b| b.is_ascii_hexdigit())))
+        };
+        assert_eq!(digits("cert_fingerprint"), Some((64, true)));
+        assert!(digits("cert_serial").is_some_and(|(length, hex)| length > 0 && hex));
+    }
+    subject.accept(&login("ann")).ping();
+    assert!(
+        service.asked().iter().all(|one| one["fields"].get("cert_subject").is_none()),
+        "without a certificate"
+    );
+}

@@ -8,7 +8,10 @@ use rustls::{
     pki_types::{CertificateDer, UnixTime},
 };
 
-use super::{Active, Tls};
+use super::{
+    Active, Tls,
+    name::{Described, describe},
+};
 
 /// A verified certificate of a connected client.
 #[derive(Debug)]
@@ -37,6 +40,11 @@ impl Presented {
     /// The user name that it stands for; `None` if it is no login. It is empty if there is none where one should be.
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()
+    }
+
+    /// What it says of itself.
+    pub fn describe(&self) -> Described {
+        self.chain.first().map(describe).unwrap_or_default()
     }
 
     /// Whether it holds by the files as they are now: cheap unless they were read again since the last call.

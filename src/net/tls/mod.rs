@@ -21,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
 pub use client::Presented;
+pub use name::Described;
 pub use term::{Kind, Term};
 pub use tokio_rustls::server::TlsStream;
 

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use rustls::pki_types::CertificateDer;
+use sha2::{Digest, Sha256};
 use x509_parser::{parse_x509_certificate, x509::X509Name};
 
 use crate::config::UsernameFrom;
@@ -34,6 +35,35 @@ pub(super) fn user_name(certificate: &CertificateDer<'_>, from: UsernameFrom) ->
         UsernameFrom::None => None,
         UsernameFrom::CommonName => read(common_name),
         UsernameFrom::Subject => read(|subject| Some(in_words(subject))),
+    }
+}
+
+/// What a certificate says of itself; empty where it says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Described {
+    /// The whole subject.
+    pub subject: String,
+    /// The one common name.
+    pub common_name: String,
+    /// The serial number in hexadecimal digits.
+    pub serial: String,
+    /// SHA-256 of the certificate in hexadecimal digits.
+    pub fingerprint: String,
+}
+
+/// Describes a verified certificate.
+pub(super) fn describe(certificate: &CertificateDer<'_>) -> Described {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let fingerprint = hex(&Sha256::digest(certificate));
+    let Ok((_, parsed)) = parse_x509_certificate(certificate) else {
+        return Described { fingerprint, ..Described::default() };
+    };
+    let subject = parsed.subject();
+    Described {
+        subject: in_words(subject),
+        common_name: common_name(subject).unwrap_or_default(),
+        serial: hex(parsed.raw_serial()),
+        fingerprint,
     }
 }
 

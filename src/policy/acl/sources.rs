@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{Access, BRIDGE, Book, Rights, SubscribeRule, reserved};
+use super::{Access, BRIDGE, Book, Rights, Rule, RuleSet, SubscribeRule, reserved};
 use crate::{
     mqtt::TopicFilter,
     policy::{
@@ -12,6 +12,7 @@ use crate::{
             desk::{Desk, Said, Tag},
             files::FileRights,
         },
+        certificate::Certificate,
         command::CommandTopics,
         decision::{Denial, Stage},
         identity::Identity,
@@ -128,6 +129,7 @@ impl Sources {
                         address: identity.address,
                         listener: identity.listener.clone(),
                         anonymous,
+                        certificate: identity.certificate.as_ref().and_then(Certificate::shown).cloned(),
                     };
                     Speaks::Asked { desk: desk.clone(), who: Arc::new(who), superusers: backend.superusers }
                 }
@@ -135,6 +137,25 @@ impl Sources {
             list.push(Source { backend: backend.name.clone(), speaks });
         }
         Sources { superuser, list }
+    }
+
+    /// The same, and after all of them a rule: `prefix`, with the user name for each %, may be read and written.
+    pub fn with_prefix(mut self, prefix: Option<&str>, user: &str) -> Self {
+        // Such a name would reach into the topics of others.
+        let Some(prefix) = prefix.filter(|_| !user.is_empty() && !user.contains(['+', '#', '/'])) else {
+            return self;
+        };
+        if user.starts_with(BRIDGE) {
+            return self;
+        }
+        if let Ok(filter) = TopicFilter::new(&prefix.replace('%', user)) {
+            let rule = Rule { access: Access::ALL, filter, text: format!("topic_prefix {prefix}").into() };
+            let mut rules = RuleSet::default();
+            rules.allow.push(rule);
+            let rights = Rights { shared: vec![Arc::new(rules)], ..Rights::default() };
+            self.list.push(Source { backend: "topic_prefix".into(), speaks: Speaks::Rules(rights) });
+        }
+        self
     }
 
     /// Those of somebody who may do everything, for this reason.

@@ -3,7 +3,7 @@
 use std::{fmt, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use super::{filters::Filters, password::SaltReading, token::Granted};
-use crate::policy::{acl::Access, policy::Secret};
+use crate::policy::{acl::Access, certificate::Shown, policy::Secret};
 
 /// What a backend says to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +29,8 @@ pub struct Who {
     pub listener: Arc<str>,
     /// Whether it brought no name, and `user` is the listener's for such clients.
     pub anonymous: bool,
+    /// The certificate it showed, a login or not.
+    pub certificate: Option<Arc<Shown>>,
 }
 
 /// What is asked.
@@ -100,6 +102,11 @@ pub trait Remote: Send + Sync + 'static {
 
     /// Whether its answers depend on where the client comes from.
     fn minds_address(&self) -> bool {
+        false
+    }
+
+    /// Whether its answers depend on the client's certificate.
+    fn minds_certificate(&self) -> bool {
         false
     }
 

@@ -69,6 +69,8 @@ pub struct HttpSettings {
     pub subscribe_as_read: bool,
     /// Whether the client's address and listener are sent.
     pub send_origin: bool,
+    /// Whether what its certificate says is sent.
+    pub send_certificate: bool,
     /// PEM file with the authorities to trust in place of the system's.
     pub ca: Option<PathBuf>,
 }
@@ -126,6 +128,14 @@ impl HttpBackend {
         };
         if self.settings.send_origin {
             fields.extend([("address", origin), ("listener", &*who.listener)]);
+        }
+        if let Some(shown) = who.certificate.as_deref().filter(|_| self.settings.send_certificate) {
+            fields.extend([
+                ("cert_subject", &*shown.subject),
+                ("cert_common_name", &*shown.common_name),
+                ("cert_serial", &*shown.serial),
+                ("cert_fingerprint", &*shown.fingerprint),
+            ]);
         }
         (fields, acc)
     }
@@ -206,8 +216,16 @@ impl Remote for HttpBackend {
         self.settings.send_origin
     }
 
+    fn minds_certificate(&self) -> bool {
+        self.settings.send_certificate
+    }
+
     fn ask<'a>(&'a self, who: &'a Who, question: &'a Question) -> Asking<'a> {
         Box::pin(async move {
+            // Whoever sends one must not have the service taken for broken.
+            if matches!(question, Question::Login(password) if std::str::from_utf8(&password.0).is_err()) {
+                return Ok(Reply::new(Answer::Unknown, "a password that is no text"));
+            }
             let page = self.web.send(self.request(who, question)?).await?;
             self.read(&page)
         })
@@ -234,7 +252,14 @@ mod tests {
 
     fn who() -> Who {
         let address = ([10, 0, 0, 7], 1).into();
-        Who { user: "a&b".into(), client_id: "c=1".into(), address, listener: "tls".into(), anonymous: false }
+        Who {
+            user: "a&b".into(),
+            client_id: "c=1".into(),
+            address,
+            listener: "tls".into(),
+            anonymous: false,
+            certificate: None,
+        }
     }
 
     /// Method, address and body of the request that asks.

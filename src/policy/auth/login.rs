@@ -13,6 +13,7 @@ use crate::mqtt::ReasonCode;
 use crate::policy::{
     accounts::AccountStore,
     acl::Book,
+    certificate::Shown,
     decision::{Denial, Stage},
     metrics::Metrics,
     policy::{Secret, number_of},
@@ -80,6 +81,7 @@ pub(in crate::policy) struct Candidate<'a> {
     pub client_id: Arc<str>,
     pub address: SocketAddr,
     pub listener: Arc<str>,
+    pub certificate: Option<Arc<Shown>>,
 }
 
 /// Who let it in; nobody if it needed no password.
@@ -140,6 +142,7 @@ impl<'a> Candidate<'a> {
             address: self.address,
             listener: self.listener.clone(),
             anonymous: false,
+            certificate: self.certificate.clone(),
         })
     }
 }

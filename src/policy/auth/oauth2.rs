@@ -172,6 +172,10 @@ impl Remote for Oauth2Backend {
             let Question::Login(token) = question else {
                 return Err(Failure::lasting("it is asked about tokens only"));
             };
+            // Whoever sends one must not have the server taken for broken.
+            if std::str::from_utf8(&token.0).is_err() {
+                return Ok(Reply::new(Answer::Unknown, "a token that is no text"));
+            }
             let page = self.web.send(self.request(&token.0)?).await?;
             self.read(&page, &who.user, SystemTime::now())
         })

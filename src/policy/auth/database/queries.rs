@@ -263,6 +263,7 @@ mod tests {
             address: ([127, 0, 0, 1], 1).into(),
             listener: "".into(),
             anonymous: false,
+            certificate: None,
         }
     }
 

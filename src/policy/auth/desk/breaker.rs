@@ -34,6 +34,11 @@ impl Breaker {
         }
     }
 
+    /// Whether nothing may be asked now.
+    pub fn is_open(&self, now: Instant) -> bool {
+        self.0.lock().until.is_some_and(|until| now < until)
+    }
+
     pub fn succeeded(&self) {
         *self.0.lock() = State::default();
     }

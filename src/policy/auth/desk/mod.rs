@@ -27,7 +27,10 @@ use super::{
     filters::Filters,
     token::Granted,
 };
-use crate::policy::policy::Secret;
+use crate::policy::{
+    metrics::{Spread, Times},
+    policy::Secret,
+};
 
 pub use probe::{NOBODY, Probed};
 
@@ -131,13 +134,32 @@ impl Said {
 
 /// Totals since the start.
 #[derive(Debug, Default)]
-pub struct DeskCounts {
+struct DeskCounts {
     /// Questions put to the backend, retries included.
-    pub asked: AtomicU64,
+    asked: AtomicU64,
     /// Questions answered from memory.
-    pub remembered: AtomicU64,
+    remembered: AtomicU64,
     /// Questions it did not answer.
-    pub failed: AtomicU64,
+    failed: AtomicU64,
+    /// How long its answers took, or that there was none.
+    took: Times,
+}
+
+/// How a backend elsewhere does.
+#[derive(Clone, Debug)]
+pub struct DeskTotals {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Questions put to it, retries included.
+    pub asked: u64,
+    /// Questions answered from memory.
+    pub remembered: u64,
+    /// Questions it did not answer.
+    pub failed: u64,
+    /// Whether it is left alone for a moment, after failures.
+    pub left_alone: bool,
+    /// How long its answers took.
+    pub took: Spread,
 }
 
 /// The desk of one backend.
@@ -156,7 +178,7 @@ pub struct Desk {
     /// When it was last said that the backend does not answer.
     complained: Mutex<Option<Instant>>,
     /// What was counted.
-    pub counts: DeskCounts,
+    counts: DeskCounts,
 }
 
 impl std::fmt::Debug for Desk {
@@ -207,6 +229,19 @@ impl Desk {
         &*self.remote
     }
 
+    /// What was counted.
+    pub fn totals(&self) -> DeskTotals {
+        let DeskCounts { asked, remembered, failed, took } = &self.counts;
+        DeskTotals {
+            name: self.name.clone(),
+            asked: asked.load(Relaxed),
+            remembered: remembered.load(Relaxed),
+            failed: failed.load(Relaxed),
+            left_alone: self.breaker.is_open(Instant::now()),
+            took: took.get(),
+        }
+    }
+
     /// Whether the backend's answers depend on the payload.
     pub fn minds_payload(&self) -> bool {
         self.remote.minds_payload()
@@ -227,6 +262,9 @@ impl Desk {
         if self.remote.minds_address() {
             field(who.address.ip().to_string().as_bytes());
             field(who.listener.as_bytes());
+        }
+        if let Some(shown) = who.certificate.as_ref().filter(|_| self.remote.minds_certificate()) {
+            field(shown.fingerprint.as_bytes());
         }
         match question {
             Question::Login(password) => {
@@ -347,7 +385,10 @@ impl Desk {
                 return Err(Failure::passing("it failed too often just now: asked again in a moment"));
             }
             self.counts.asked.fetch_add(1, Relaxed);
-            match self.remote.ask(who, question).await {
+            let begun = Instant::now();
+            let answer = self.remote.ask(who, question).await;
+            self.counts.took.add(begun.elapsed());
+            match answer {
                 Ok(reply) => {
                     self.breaker.succeeded();
                     return Ok(reply);

@@ -39,6 +39,7 @@ impl Desk {
             address: (Ipv4Addr::UNSPECIFIED, 0).into(),
             listener: "".into(),
             anonymous: false,
+            certificate: None,
         };
         let questions = [
             ("login", Question::Login(Arc::new(password))),

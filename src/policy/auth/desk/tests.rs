@@ -55,6 +55,7 @@ fn who(user: &str, client_id: &str) -> Arc<Who> {
         address,
         listener: "l".into(),
         anonymous: false,
+        certificate: None,
     })
 }
 
