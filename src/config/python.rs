@@ -249,6 +249,6 @@ mod tests {
         for name in ["ldap", "jwt", "psk"] {
             assert_eq!(what(name), format!("`auth.backends` names {name:?}, which is not available"));
         }
-        assert_eq!(what("pyton"), "`auth.backends` cannot be \"pyton\"");
+        assert_eq!(what("pyton"), "`auth.backends` cannot be `pyton`");
     }
 }
