@@ -96,6 +96,18 @@ impl Denial {
         }
     }
 
+    /// The no to whoever logged in while a backend that would know them did not answer.
+    pub(super) fn unanswered() -> Self {
+        Denial {
+            stage: Stage::Login,
+            rule: None,
+            reason: "a backend did not answer",
+            code: ReasonCode::ServerUnavailable,
+            audit: None,
+            lock: None,
+        }
+    }
+
     /// The reason and the rule, without the audit record.
     pub(super) fn in_words(&self) -> String {
         Denial { audit: None, ..self.clone() }.to_string()

@@ -1,7 +1,9 @@
 //! The backend `http` against a service that is slow, down, wrong, or right.
 
 use super::{HASH, PASSWORD, acl, login, may_publish, peer::Peer};
-use crate::support::{Connect, Publish, Subject, Will, eventually, packet::VERSIONS, subject::latchgate};
+use crate::support::{
+    Client, Connect, Publish, Subject, Will, eventually, packet::VERSIONS, subject::latchgate,
+};
 
 /// A gateway that asks `service`; `more` are lines of [auth.http], `cache` of [auth.cache].
 fn gateway_with(service: &Peer, backends: &str, more: &str, cache: &str) -> Subject {
@@ -238,6 +240,35 @@ fn whatever_goes_wrong_counts_as_a_no_unless_told_otherwise() {
         service.script("{\"mode\": \"answer\"}");
         eventually("it is asked again", || may_publish(ann_deny, "http/ann/x").then_some(()));
     }
+}
+
+#[test]
+fn whoever_logs_in_while_a_service_is_down_is_told_so_and_not_banned_for_it() {
+    let service = Peer::service();
+    let subject = Subject::with().without_rules().section(&format!(
+        "[auth]\nbackends = [\"http\"]\n[auth.throttle]\nfailures = 3\nexempt_loopback = false\n[auth.cache]\nallow = \"100ms\"\n\
+         [auth.http]\nretries = 0\nuser_url = \"http://127.0.0.1:{}/auth\"",
+        service.port
+    ));
+    let subject = subject.prepare();
+    subject.accept(&login("ann")).ping();
+    service.stop();
+    for _ in 0..6 {
+        assert_eq!(subject.refuse(&Connect::v5("x").login("ann", PASSWORD)).code, 0x88, "server unavailable");
+    }
+    assert_eq!(subject.refuse(&Connect::v311("x").login("ann", PASSWORD)).code, 3);
+    service.start_again();
+    eventually("she is let in again", || {
+        let (_, connack) = Client::connect(subject.port(), &login("ann"));
+        assert!(matches!(connack.code, 0 | 0x88), "{connack:?}");
+        (connack.code == 0).then_some(())
+    });
+    // A password that is wrong is one.
+    for _ in 0..3 {
+        let wrong = || subject.refuse(&Connect::v5("x").login("ann", "wrong")).code;
+        eventually("it was asked", || (wrong() == 0x86).then_some(()));
+    }
+    assert_eq!(subject.refuse(&login("ann")).code, 0x8A, "banned");
 }
 
 #[test]

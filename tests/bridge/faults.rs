@@ -246,6 +246,23 @@ fn remotes_that_lie_in_version_5_are_left_and_nothing_is_lost() {
     subject.still_serves();
 }
 
+/// Mosquitto 2.0.11 does so when a session resumes with messages under way; to leave it then would be for ever.
+#[test]
+fn a_remote_that_sends_more_at_a_time_than_it_was_told_is_served_all_the_same() {
+    let remote = Remote::start();
+    let subject = settings(remote.port, "inflight = 20", &route("t", "in", 1)).start();
+    let mut link = remote.welcome_as(Version::V5, true);
+    let subscribe = link.until(SUBSCRIBE);
+    link.send(&[0x90, 4, subscribe[2], subscribe[3], 0, 1]);
+    let publish = |id: u16| [&[0x32, 18, 0, 12][..], b"devices/b8/t", &id.to_be_bytes(), &[0, b'x']].concat();
+    link.send(&(1..=300).flat_map(publish).collect::<Vec<_>>());
+    for id in 1..=300_u16 {
+        let acknowledged = link.until(4);
+        assert_eq!(acknowledged[2..4], id.to_be_bytes());
+    }
+    eventually("all of them are counted", || (status(&subject)["in_published"] == 300).then_some(()));
+}
+
 #[test]
 fn a_remote_that_has_no_room_now_gets_it_again_and_one_that_refuses_it_does_not() {
     let remote = Remote::start();

@@ -28,12 +28,6 @@ impl Exchange {
         if publish.topic.is_empty() || publish.properties.topic_alias().is_some() {
             return Err(Fault::Protocol("a topic alias where none was allowed"));
         }
-        if self.version() == Version::V5
-            && publish.qos != QoS::AtMostOnce
-            && self.owed.len() + self.incoming.open() >= 2 * usize::from(self.settings.inflight)
-        {
-            return Err(Fault::Protocol("more messages at a time than the receive maximum"));
-        }
         if let Some(id) = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce)
             && self.incoming.holds(id)
         {

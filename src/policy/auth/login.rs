@@ -67,8 +67,8 @@ enum Found {
     Wrong(Option<Duration>),
     /// It knows no such user.
     Nobody,
-    /// It does not answer, and that is a no.
-    Denied,
+    /// It does not answer; true: and that is a no.
+    Silent(bool),
     /// There were too many wrong ones meanwhile.
     Banned,
 }
@@ -222,6 +222,8 @@ impl Login {
         });
         let mut hashed = last.is_some();
         let mut outcome = None;
+        // Whether a backend did not answer, and whether a password was found wrong by what is stored of it all the same.
+        let (mut silent, mut wrong_here) = (false, false);
         for (place, step) in steps.iter().enumerate() {
             let name = || Some(step.backend.name.clone());
             match &step.backend.kind {
@@ -236,9 +238,15 @@ impl Login {
                         }
                         Found::Banned => return Err(Denial::banned()),
                         Found::Nobody => {}
-                        Found::Denied => break,
+                        Found::Silent(denied) => {
+                            silent = true;
+                            if denied {
+                                break;
+                            }
+                        }
                         Found::Wrong(delay) => {
                             hashed = true;
+                            wrong_here = true;
                             outcome = outcome.max(delay);
                         }
                     }
@@ -250,8 +258,13 @@ impl Login {
                         let grant = grant.map(|grant| (grant, errand));
                         return Ok(Admitted { backend: name(), credential: None, grant });
                     }
-                    Asked::Said(Said { answer: Answer::Deny, .. }, _) => break,
-                    Asked::Said(..) | Asked::Nothing => {}
+                    Asked::Said(Said { answer, failed, .. }, _) => {
+                        silent |= failed;
+                        if answer == Answer::Deny {
+                            break;
+                        }
+                    }
+                    Asked::Nothing => {}
                 },
                 _ if step.stored.is_none() && last != Some(place) => {}
                 _ => {
@@ -273,11 +286,18 @@ impl Login {
                                 State::Unknown => Err(wrong()),
                             };
                         }
-                        Judged::Wrong(delay) => outcome = outcome.max(delay),
+                        Judged::Wrong(delay) => {
+                            wrong_here |= step.stored.is_some();
+                            outcome = outcome.max(delay);
+                        }
                         Judged::Banned => return Err(Denial::banned()),
                     }
                 }
             }
+        }
+        // Who is told that nobody could be asked has not failed: an outage must not ban those whose passwords are right.
+        if silent && !wrong_here {
+            return Err(Denial::unanswered());
         }
         // No hashing slot is held meanwhile.
         let delay = outcome.unwrap_or_else(|| self.throttle.failed(user, address, Instant::now()));
@@ -321,7 +341,7 @@ impl Login {
         // What is remembered may be a password that was changed since.
         for again in [true, false] {
             if said.failed && said.answer == Answer::Deny {
-                return Found::Denied;
+                return Found::Silent(true);
             }
             let stored = said.stored.clone();
             if stored.is_some() || (decoy && judged.is_none()) {
@@ -353,7 +373,11 @@ impl Login {
             }
             said = anew;
         }
-        judged.map_or(Found::Nobody, Found::Wrong)
+        match judged {
+            Some(delay) if said.stored.is_some() || !said.failed => Found::Wrong(delay),
+            _ if said.failed => Found::Silent(false),
+            _ => Found::Nobody,
+        }
     }
 
     /// Judges the password by what is stored of it. If that `decides`, a wrong one is counted before the next is looked at.
