@@ -27,7 +27,8 @@ words! {
 
 section! {
     /// The backend `python`: a module written for mosquitto_pyauth, unchanged, in a process of its own that has neither the
-    /// gateway's environment nor its files. What its functions return is yes if it is true; if not, the next backend is
+    /// gateway's environment nor its open files; without `user` it can read what the gateway can. What its functions return is
+    /// yes if it is true; if not, the next backend is
     /// asked. An exception is a no. A process that ends, or does not answer in time, is replaced. Verdicts of an `acl_check`
     /// with five arguments depend on the payload and are asked for each message.
     pub struct AuthPython {
