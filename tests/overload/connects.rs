@@ -76,7 +76,9 @@ fn those_that_a_small_lobby_turns_away_get_in_when_they_come_back() {
         inside.extend(more);
         // Who comes while the lobby is full is closed without a word, and counted.
         assert!(outside.iter().all(|(_, code)| code.is_none()), "{outside:?}");
-        assert_eq!(dropped(&subject, "connections", "pending") - before, outside.len() as u64);
+        // One that gets in at the very moment when it is turned away may be counted too.
+        let (counted, away) = (dropped(&subject, "connections", "pending") - before, outside.len() as u64);
+        assert!((away..=away + 8).contains(&counted), "{away} were turned away, {counted} are counted");
         missing = outside.into_iter().map(|(number, _)| number).collect();
     }
     eprintln!("2000 connects through a lobby of 8: {attempts} attempts");
