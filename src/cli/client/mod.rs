@@ -228,7 +228,10 @@ impl Client {
         )
         .await?;
         self.open = None;
-        Ok(answer)
+        // It was released on the connection that was lost, and only the answer to that did not come.
+        let released =
+            begun.is_some_and(|open| open.received) && answer.reason == ReasonCode::PacketIdentifierNotFound;
+        Ok(if released { Outcome { reason: ReasonCode::Success, text: None } } else { answer })
     }
 
     async fn await_pubrec(&mut self, id: u16) -> Result<Outcome, ClientError> {
