@@ -140,6 +140,23 @@ fn a_qos2_publish_waits_for_the_whole_exchange_and_tells_the_reason() {
 }
 
 #[test]
+fn what_was_released_on_a_connection_that_was_lost_has_arrived() {
+    let outcome = play(
+        async |options| {
+            let mut client = Client::connect(&options).await.unwrap();
+            client.open = Some(super::Open { id: 7, received: true });
+            client.publish("a", b"x", QoS::ExactlyOnce, false, Properties::default()).await.unwrap()
+        },
+        async |mut server| {
+            server.accept().await;
+            server.expect_exactly(Packet::PubRel(ack(7))).await;
+            server.send(Packet::PubComp(Ack::new(7, ReasonCode::PacketIdentifierNotFound))).await;
+        },
+    );
+    assert_eq!(outcome.reason, ReasonCode::Success);
+}
+
+#[test]
 fn a_message_that_was_not_handed_out_is_not_acknowledged() {
     play(
         async |options| {
