@@ -36,6 +36,8 @@ pub struct BridgeState {
     pub drained_in_seconds: Option<u64>,
     /// The ledger of each route.
     pub routes: Vec<RouteState>,
+    /// The ledger of each route that comes in.
+    pub routes_in: Vec<RouteInState>,
     /// QoS 0 since the start: sent.
     pub qos0_sent: u64,
     /// QoS 0 since the start: dropped.
@@ -50,19 +52,35 @@ pub struct BridgeState {
     pub in_echoes: u64,
 }
 
-/// One route. `accepted` is the sum of all the others.
+/// One route that goes out. `accepted` is the sum of all the others but `unacknowledged`, which is a part of
+/// `delivered`.
 #[derive(Clone, Debug, Serialize)]
 pub struct RouteState {
     /// The filter here.
     pub topic: String,
     /// Messages of QoS 1 and 2 taken on.
     pub accepted: u64,
-    /// Acknowledged by the remote broker.
+    /// Acknowledged by the remote broker, or sent to one that takes no more than QoS 0.
     pub delivered: u64,
+    /// How many of these were sent at QoS 0.
+    pub unacknowledged: u64,
     /// In the spool.
     pub queued: u64,
     /// Expired.
     pub expired: u64,
     /// Dropped, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
+}
+
+/// One route that comes in. `accepted` is the sum of the others.
+#[derive(Clone, Debug, Serialize)]
+pub struct RouteInState {
+    /// The filter on the remote broker; empty for what came by no route.
+    pub topic: String,
+    /// Messages of QoS 1 and 2 acknowledged to the remote broker.
+    pub accepted: u64,
+    /// Published here.
+    pub published: u64,
+    /// Not published, by reason.
+    pub refused: BTreeMap<&'static str, u64>,
 }

@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{broker::Broker, config::Difference, net::Tls, policy::Policy};
 
-pub use bridge::{BridgeState, Bridges, RouteState};
+pub use bridge::{BridgeState, Bridges, RouteInState, RouteState};
 pub use panel::PanelStatus;
 pub use routes::Question;
 pub use socket::{AdminSocket, SocketError, connect, path};

@@ -20,7 +20,7 @@ use crate::broker::{Broker, Link};
 use super::{
     Dial, Keeper, Settings, Stream,
     backoff::Backoff,
-    exchange::{Exchange, Fault},
+    exchange::{Exchange, Fault, Open},
     spool::Spool,
     status::{Status, Told, status},
 };
@@ -77,8 +77,12 @@ impl Bridge {
         let bell = Arc::new(AtomicWaker::new());
         let link = Link::new(broker, &settings.name, settings.peer.clone(), bell.clone());
         let mut kept = keeper.kept(&settings.name);
-        let received = std::mem::take(&mut kept.received);
-        let routes: Vec<_> = settings.routes.iter().map(|route| (route.label.clone(), route.qos)).collect();
+        let open = Open {
+            received: std::mem::take(&mut kept.received),
+            session: kept.session.take(),
+            arrived: std::mem::take(&mut kept.ledgers_in),
+        };
+        let routes: Vec<_> = settings.outgoing().map(|route| (route.label.clone(), route.qos)).collect();
         let (mut spool, before) = Spool::new(
             settings.name.clone(),
             link.key(),
@@ -91,8 +95,8 @@ impl Bridge {
         spool.peer.clone_from(&settings.peer);
         let spool = Arc::new(spool);
         let now = Instant::now();
-        let mut exchange = Exchange::new(settings.clone(), spool.clone(), link, before, received);
-        for (number, route) in settings.routes.iter().enumerate().filter(|(_, route)| route.goes_out()) {
+        let mut exchange = Exchange::new(settings.clone(), spool.clone(), link, before, open);
+        for (number, route) in settings.outgoing().enumerate() {
             if spool.is_new(number) {
                 exchange.offer_retained_of(number, now);
             }
@@ -100,7 +104,9 @@ impl Bridge {
         }
         exchange.announce_here(false, now);
         exchange.link.rest();
-        let told = Mutex::new(Told::new(now));
+        let mut told = Told::new(now);
+        told.ledgers_in.clone_from(&exchange.ledgers_in);
+        let told = Mutex::new(told);
         Arc::new(Bridge { settings, spool, keeper, told, exchange: tokio::sync::Mutex::new(exchange), bell })
     }
 
@@ -320,6 +326,7 @@ impl Bridge {
         told.round_trip = exchange.pulse.round_trip;
         told.arrived = exchange.arrived;
         told.refused.clone_from(&exchange.refused);
+        told.ledgers_in.clone_from(&exchange.ledgers_in);
         told.paced(self.spool.delivered(), now);
         if told.turn(connected, now) {
             let (bridge, to) = (&self.settings.name, &self.settings.addresses[told.address]);

@@ -5,7 +5,7 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 use crate::broker::Message;
 use crate::mqtt::QoS;
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, LedgerIn};
 
 /// A change of one bridge's spool. Like [`crate::broker::Change`] it is durable when the ticket of a later commit is
 /// done, in one transaction with everything that was noted before.
@@ -57,6 +57,19 @@ pub enum Entry<'a> {
         /// Whether its PUBREL is still to come.
         open: bool,
     },
+    /// A message of QoS 1 or 2 came from the remote broker.
+    Arrived {
+        /// The route by which it came: its filter on the remote broker, empty if there is none.
+        route: &'a Arc<str>,
+        /// The route's totals from now on.
+        ledger: LedgerIn,
+    },
+    /// Packet identifiers that are noted from now on, both ways, are those of this session. What was noted before is taken back
+    /// together with it.
+    Session {
+        /// At which remote broker, and as whom.
+        of: &'a Arc<str>,
+    },
 }
 
 /// A message read back, but for what the spool itself knows.
@@ -102,8 +115,12 @@ pub struct KeptSpool {
     pub entries: Vec<KeptEntry>,
     /// Totals by route.
     pub ledgers: Vec<(Arc<str>, Ledger)>,
+    /// Totals of routes that come in, by filter on the remote broker.
+    pub ledgers_in: Vec<(Arc<str>, LedgerIn)>,
     /// Packet identifiers of QoS 2 messages from the remote broker whose PUBREL is still to come.
     pub received: Vec<u16>,
+    /// The session in which all packet identifiers mean something, if it is known.
+    pub session: Option<Arc<str>>,
 }
 
 /// Keeps spools and ledgers.

@@ -24,10 +24,10 @@ use crate::mqtt::Version;
 
 pub use driver::Bridge;
 pub use keeper::{Entry, Keeper, KeptEntry, KeptMessage, KeptSpool};
-pub use ledger::{Fate, Ledger, Reason};
+pub use ledger::{Fate, Ledger, LedgerIn, Reason, Refusal};
 pub use route::{Route, Way};
 pub use spool::{Bounds, WhenFull};
-pub use status::{RouteStatus, Status};
+pub use status::{RouteInStatus, RouteStatus, Status};
 
 /// What the configuration says of a bridge.
 #[derive(Clone, Debug)]
@@ -70,6 +70,18 @@ pub struct Settings {
     pub bounds: Bounds,
     /// Whether fresh messages go before a backlog.
     pub live_first: bool,
+}
+
+impl Settings {
+    /// The routes that go out, in their order: their places are their numbers in the spool.
+    fn outgoing(&self) -> impl Iterator<Item = &Route> {
+        self.routes.iter().filter(|route| route.goes_out())
+    }
+
+    /// The routes that come in, in their order.
+    fn incoming(&self) -> impl Iterator<Item = &Route> {
+        self.routes.iter().filter(|route| route.comes_in())
+    }
 }
 
 /// Bytes both ways.

@@ -17,7 +17,7 @@ use crate::mqtt::QoS;
 
 use super::{
     keeper::{Entry, Keeper, KeptSpool},
-    ledger::{Fate, Ledger, Reason},
+    ledger::{Fate, Ledger, LedgerIn, Reason},
 };
 
 /// Bytes of messages that are held in memory besides what is on its way.
@@ -164,7 +164,7 @@ pub struct SentBefore {
 }
 
 impl Spool {
-    /// A spool with what was kept; `routes` are labels and QoS. Also says what was on its way when it was kept.
+    /// A spool with what was kept; `routes` are labels and QoS of those that go out. Also says what was on its way when it was kept.
     pub fn new(
         bridge: Arc<str>,
         key: u64,
@@ -303,7 +303,7 @@ impl Spool {
                 queue.qos0.0 = queue.qos0.0.saturating_sub(1);
                 queue.qos0.1 += 1;
             }
-            (None, Fate::Delivered) => {}
+            (None, Fate::Delivered | Fate::Unacknowledged) => {}
         }
     }
 
@@ -372,6 +372,16 @@ impl Spool {
         queue.fresh.clear();
         queue.fresh_bytes = 0;
         queue.qos0.1 += lost;
+    }
+
+    /// Notes that packet identifiers are those of this session from now on.
+    pub fn session(&self, of: &Arc<str>) {
+        self.keeper.note(&self.bridge, Entry::Session { of });
+    }
+
+    /// Notes a message of QoS 1 or 2 from the remote broker.
+    pub fn arrived(&self, route: &Arc<str>, ledger: LedgerIn) {
+        self.keeper.note(&self.bridge, Entry::Arrived { route, ledger });
     }
 
     /// Notes a QoS 2 message from the remote broker.

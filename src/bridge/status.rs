@@ -5,7 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{exchange::Arrived, ledger::Ledger, spool::Amount};
+use super::{
+    exchange::Arrived,
+    ledger::{Ledger, LedgerIn},
+    spool::Amount,
+};
 
 /// A bridge at this moment.
 #[derive(Clone, Debug)]
@@ -34,6 +38,8 @@ pub struct Status {
     pub drain: Option<Duration>,
     /// What became of the messages of each route.
     pub routes: Vec<RouteStatus>,
+    /// What became of the messages that came by each route.
+    pub routes_in: Vec<RouteInStatus>,
     /// QoS 0 since the start: sent, and dropped.
     pub qos0: (u64, u64),
     /// What came from the remote broker since the start.
@@ -51,6 +57,15 @@ pub struct RouteStatus {
     pub queued: u64,
 }
 
+/// One route that comes in.
+#[derive(Clone, Debug)]
+pub struct RouteInStatus {
+    /// The filter on the remote broker; empty for what came by no route.
+    pub remote: Arc<str>,
+    /// Its totals.
+    pub ledger: LedgerIn,
+}
+
 /// What the bridge's task tells; the rest is looked up when somebody asks.
 #[derive(Clone, Debug)]
 pub(super) struct Told {
@@ -61,6 +76,7 @@ pub(super) struct Told {
     pub round_trip: Option<Duration>,
     pub refused: Vec<String>,
     pub arrived: Arrived,
+    pub ledgers_in: Vec<(Arc<str>, LedgerIn)>,
     /// Messages a second that were delivered in the last seconds, and what that is reckoned from.
     pace: f64,
     measured: (Instant, u64),
@@ -76,6 +92,7 @@ impl Told {
             round_trip: None,
             refused: Vec::new(),
             arrived: Arrived::default(),
+            ledgers_in: Vec::new(),
             pace: 0.0,
             measured: (now, 0),
         }
@@ -129,6 +146,11 @@ pub(super) fn status(
         drain: if amount.messages == 0 { Some(Duration::ZERO) } else { drain },
         routes: routes
             .map(|((topic, ledger), queued)| RouteStatus { topic, ledger, queued: *queued })
+            .collect(),
+        routes_in: told
+            .ledgers_in
+            .into_iter()
+            .map(|(remote, ledger)| RouteInStatus { remote, ledger })
             .collect(),
         qos0: amount.qos0,
         arrived: told.arrived,

@@ -11,8 +11,8 @@ use super::{admin, output};
 pub enum BridgeCommand {
     /// Show each bridge: whether the remote broker answers, what waits for it, and what became of every message
     ///
-    /// The ledger always balances: accepted = delivered + queued + expired + dropped. It counts messages of QoS 1 and 2 for
-    /// ever, also over restarts.
+    /// The ledger always balances: accepted = delivered + queued + expired + dropped, and for what comes in accepted = published +
+    /// refused. It counts messages of QoS 1 and 2 for ever, also over restarts.
     Status(StatusArgs),
 }
 
@@ -84,34 +84,46 @@ fn describe(bridge: &Value, out: &mut String) -> std::fmt::Result {
             count("queued"),
             count("expired"),
         )?;
-        let dropped = route["dropped"].as_object();
-        let dropped: Vec<(&String, u64)> = dropped
-            .into_iter()
-            .flatten()
-            .map(|(reason, count)| (reason, count.as_u64().unwrap_or(0)))
-            .collect();
-        write!(out, " + dropped {}", dropped.iter().map(|(_, count)| count).sum::<u64>())?;
-        let reasons: Vec<String> = dropped
-            .iter()
-            .filter(|(_, count)| *count > 0)
-            .map(|(reason, count)| format!("{count} {reason}"))
-            .collect();
+        let (dropped, reasons) = by_reason(&route["dropped"]);
+        write!(out, " + dropped {dropped}{reasons}")?;
+        match count("unacknowledged") {
+            0 => writeln!(out)?,
+            sent => writeln!(out, "; {sent} of the delivered at QoS 0, which nobody acknowledges")?,
+        }
+    }
+    for route in bridge["routes_in"].as_array().into_iter().flatten() {
+        let count = |key: &str| route[key].as_u64().unwrap_or(0);
+        let topic = route["topic"].as_str().filter(|topic| !topic.is_empty()).unwrap_or("(no route)");
+        let (refused, reasons) = by_reason(&route["refused"]);
+        let (accepted, published) = (count("accepted"), count("published"));
         writeln!(
             out,
-            "{}",
-            if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) }
+            "  in        {topic}: accepted {accepted} = published {published} + refused {refused}{reasons}"
         )?;
     }
     writeln!(out, "  QoS 0     sent {}, dropped {}", number("qos0_sent"), number("qos0_dropped"))?;
     let (published, refused, echoes) = (number("in_published"), number("in_refused"), number("in_echoes"));
     write!(
         out,
-        "  in        published {published}, refused {refused}, own messages that came back {echoes}"
+        "  arrived   published {published}, refused {refused}, own messages that came back {echoes}"
     )?;
     match number("in_held") {
         0 => writeln!(out),
         held => writeln!(out, "; the lock kept {held} out, which the remote broker has still or sent again"),
     }
+}
+
+/// The sum of counts by reason, and in brackets those that are not 0.
+fn by_reason(counts: &Value) -> (u64, String) {
+    let counts = counts.as_object().into_iter().flatten();
+    let counts: Vec<_> = counts.filter_map(|(reason, count)| Some((reason, count.as_u64()?))).collect();
+    let given: Vec<String> = counts
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(reason, count)| format!("{count} {reason}"))
+        .collect();
+    let brackets = if given.is_empty() { String::new() } else { format!(" ({})", given.join(", ")) };
+    (counts.iter().map(|(_, count)| count).sum(), brackets)
 }
 
 /// Seconds as people say them.
@@ -136,6 +148,7 @@ mod tests {
             "oldest_seconds": 5, "drained_in_seconds": 130,
             "routes": [{"topic": "a/#", "accepted": 9, "delivered": 4, "queued": 3, "expired": 1,
                         "dropped": {"full": 1, "refused": 0}}],
+            "routes_in": [{"topic": "r/#", "accepted": 5, "published": 3, "refused": {"echo": 2, "locked": 0}}],
             "qos0_sent": 1, "qos0_dropped": 2, "in_published": 3, "in_refused": 0, "in_echoes": 0,
         }]);
         let text = as_text(&bridges);
@@ -144,6 +157,7 @@ mod tests {
             "  answers   within 1.5 ms",
             "  backlog   3 messages, 99 bytes, the oldest for 5 s; drained in about 2 min",
             "  out       a/#: accepted 9 = delivered 4 + queued 3 + expired 1 + dropped 1 (1 full)",
+            "  in        r/#: accepted 5 = published 3 + refused 2 (2 echo)",
             "  QoS 0     sent 1, dropped 2",
         ] {
             assert!(text.lines().any(|other| other == line), "{line}\n{text}");

@@ -6,7 +6,7 @@ use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     admin,
-    bridge::{self, Bounds, Bridge, Dial, Dialing, Reason, Route, Settings, Way, WhenFull},
+    bridge::{self, Bounds, Bridge, Dial, Dialing, Reason, Refusal, Route, Settings, Way, WhenFull},
     broker::Broker,
     config::{self, Config, ConfigError, Direction, Notifications},
     mqtt::{TopicFilter, Version},
@@ -156,6 +156,7 @@ fn settings(config: &Config, bridge: &config::Bridge) -> Settings {
 /// A bridge for operators.
 fn state(status: bridge::Status) -> admin::BridgeState {
     let routes = status.routes.into_iter().filter(|route| route.ledger.accepted > 0 || route.queued > 0);
+    let routes_in = status.routes_in.into_iter().filter(|route| route.ledger.accepted > 0);
     admin::BridgeState {
         name: status.name.to_string(),
         client_id: status.client_id,
@@ -174,11 +175,23 @@ fn state(status: bridge::Status) -> admin::BridgeState {
                 topic: route.topic.to_string(),
                 accepted: route.ledger.accepted,
                 delivered: route.ledger.delivered,
+                unacknowledged: route.ledger.unacknowledged,
                 queued: route.queued,
                 expired: route.ledger.expired,
                 dropped: Reason::ALL
                     .iter()
                     .map(|reason| (reason.name(), route.ledger.dropped[*reason as usize]))
+                    .collect(),
+            })
+            .collect(),
+        routes_in: routes_in
+            .map(|route| admin::RouteInState {
+                topic: route.remote.to_string(),
+                accepted: route.ledger.accepted,
+                published: route.ledger.published,
+                refused: Refusal::ALL
+                    .iter()
+                    .map(|reason| (reason.name(), route.ledger.refused[*reason as usize]))
                     .collect(),
             })
             .collect(),

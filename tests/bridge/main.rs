@@ -22,6 +22,7 @@ mod out;
 mod peer;
 mod places;
 mod remote;
+mod session;
 mod spool;
 mod tls;
 

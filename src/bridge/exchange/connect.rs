@@ -100,8 +100,15 @@ impl Exchange {
         self.open = true;
         self.pulse.answer(now);
         self.pulse.progressed = now;
-        // What was under way to another address is not known at this one.
-        let ours = self.session_of.replace(self.address).is_none_or(|before| before == self.address);
+        // What was under way to another remote broker is not known at this one, also if the gateway has died in between.
+        let session = self.session();
+        let ours = self.session_of.as_ref().is_none_or(|before| *before == session);
+        let journal = self.link.journal().clone();
+        let together = journal.together();
+        if self.session_of.as_ref() != Some(&session) {
+            self.spool.session(&session);
+            self.session_of = Some(session);
+        }
         if connack.session_present && ours {
             self.resumed = Some(now);
             self.release_leftovers();
@@ -109,9 +116,12 @@ impl Exchange {
             self.incoming.connected();
         } else {
             self.forget_session();
+            // Soon: after a crash the remote broker will say that it has a session.
+            drop(journal.commit());
             self.window.connected(inflight, WEIGHT);
             self.offer_retained(now);
         }
+        drop(together);
         self.spool.connected(true, self.settings.live_first);
         self.subscribe(now);
         self.announce_there(true);
@@ -152,7 +162,7 @@ impl Exchange {
 
     /// Has what is retained here sent, by the routes that keep it so.
     fn offer_retained(&mut self, now: Instant) {
-        for number in 0..self.settings.routes.len() {
+        for number in 0..self.settings.outgoing().count() {
             self.offer_retained_of(number, now);
         }
     }

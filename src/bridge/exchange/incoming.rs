@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::broker::{Arriving, MARK, Taken, Ticket};
 use crate::mqtt::{Ack, Packet, Property, Publish, QoS, ReasonCode, Version};
 
-use super::super::route::inward;
+use super::super::{ledger::Refusal, route::inward};
 use super::{Exchange, Fault};
 
 /// Topics of messages that the lock keeps out, which are known one by one.
@@ -13,14 +13,14 @@ const MOST_KEPT_OUT: usize = 1000;
 
 /// What is answered to a message.
 enum Answer {
-    /// This reason, once the ticket is done.
-    Now(ReasonCode, Ticket),
+    /// This reason, once what was noted is on disk.
+    Now(ReasonCode),
     /// Nothing: the remote broker keeps it and sends it again on the next connection.
     Never,
 }
 
 impl Answer {
-    const DONE: Self = Answer::Now(ReasonCode::Success, Ticket::DONE);
+    const DONE: Self = Answer::Now(ReasonCode::Success);
 }
 
 impl Exchange {
@@ -36,18 +36,16 @@ impl Exchange {
             self.acknowledge(publish, ReasonCode::Success, ticket);
             return Ok(());
         }
-        // That it came and who gets it are one thing: a restart in between would have it published twice.
+        // That it came, who gets it and its count are one thing: a restart in between would have it published twice.
         let journal = self.link.journal().clone();
-        let _together = (publish.qos == QoS::ExactlyOnce).then(|| journal.together());
-        let Answer::Now(reason, mut ticket) = self.take(publish, now)? else { return Ok(()) };
-        if let Some(id) = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce)
-            && !reason.is_failure()
-        {
+        let _together = (publish.qos != QoS::AtMostOnce).then(|| journal.together());
+        let Answer::Now(reason) = self.take(publish, now)? else { return Ok(()) };
+        let Some(id) = publish.packet_id else { return Ok(()) };
+        if publish.qos == QoS::ExactlyOnce && !reason.is_failure() {
             self.incoming.receive(id);
             self.spool.received(id, true);
-            ticket = journal.commit();
         }
-        self.acknowledge(publish, reason, ticket);
+        self.acknowledge(publish, reason, journal.commit());
         Ok(())
     }
 
@@ -62,6 +60,10 @@ impl Exchange {
             || (self.version() != Version::V5 && self.echoes.is_echo(publish.topic, publish.payload, now))
         {
             self.arrived.echoes += 1;
+            let settings = self.settings.clone();
+            let route =
+                inward(&settings.routes, publish.topic).map_or("", |(route, _)| route.remote.as_str());
+            self.count_arrived(publish.qos, route, Err(Refusal::Echo));
             return Ok(Answer::DONE);
         }
         // What the lock keeps out can come again, if the remote broker keeps it.
@@ -74,6 +76,7 @@ impl Exchange {
         let settings = self.settings.clone();
         let Some((route, topic)) = inward(&settings.routes, publish.topic) else {
             self.arrived.refused += 1;
+            self.count_arrived(publish.qos, "", Err(Refusal::NoRoute));
             return Ok(Answer::DONE);
         };
         let arriving = Arriving {
@@ -83,30 +86,28 @@ impl Exchange {
             qos: publish.qos,
             retain: publish.retain && route.retain,
         };
-        match self.link.publish(arriving, now) {
-            Taken::Routed(ticket) => {
-                self.arrived.published += 1;
-                Ok(Answer::Now(ReasonCode::Success, ticket))
-            }
+        let (outcome, reason) = match self.link.publish(arriving, now) {
+            Taken::Routed(_) => (Ok(()), ReasonCode::Success),
             Taken::Denied(denial) if denial.lock.is_some() && keeps => {
                 self.arrived.held += 1;
                 self.kept_out.insert(publish.topic.into());
-                Ok(Answer::Never)
+                return Ok(Answer::Never);
             }
-            Taken::Denied(denial) => {
-                self.arrived.refused += 1;
-                Ok(Answer::Now(denial.code, Ticket::DONE))
-            }
-            Taken::Unusable(_) => {
-                self.arrived.refused += 1;
-                Ok(Answer::Now(ReasonCode::TopicNameInvalid, Ticket::DONE))
-            }
+            Taken::Denied(denial) if denial.lock.is_some() => (Err(Refusal::Locked), denial.code),
+            Taken::Denied(denial) => (Err(Refusal::NotPermitted), denial.code),
+            Taken::Unusable(_) => (Err(Refusal::Unusable), ReasonCode::TopicNameInvalid),
             Taken::NotNow(_) if publish.qos == QoS::AtMostOnce => {
                 self.arrived.refused += 1;
-                Ok(Answer::DONE)
+                return Ok(Answer::DONE);
             }
-            Taken::NotNow(why) => Err(Fault::NoRoom(why)),
+            Taken::NotNow(why) => return Err(Fault::NoRoom(why)),
+        };
+        match outcome {
+            Ok(()) => self.arrived.published += 1,
+            Err(_) => self.arrived.refused += 1,
         }
+        self.count_arrived(publish.qos, route.remote.as_str(), outcome);
+        Ok(Answer::Now(reason))
     }
 
     fn acknowledge(&mut self, publish: &Publish<'_>, reason: ReasonCode, ticket: Ticket) {

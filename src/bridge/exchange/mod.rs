@@ -23,6 +23,7 @@ use crate::session::{Incoming, Outgoing};
 use super::{
     Settings,
     echo::Echoes,
+    ledger::{LedgerIn, Refusal},
     spool::{Item, Spool},
 };
 
@@ -135,8 +136,8 @@ pub(super) struct Exchange {
     pub pulse: Pulse,
     /// The identifier of our SUBSCRIBE, until SUBACK comes, and when it was sent.
     subscribing: Option<(u16, Instant)>,
-    /// The address whose session the window is of.
-    session_of: Option<usize>,
+    /// The session that the window and the identifiers from the remote broker are of, see [`Exchange::session`].
+    session_of: Option<Arc<str>>,
     /// When CONNACK came, if the remote broker had a session.
     resumed: Option<Instant>,
     /// How many sessions in a row were taken up and broke soon.
@@ -147,6 +148,19 @@ pub(super) struct Exchange {
     pub refused: Vec<String>,
     /// Messages that came in since the start: published here, refused by the gate, echoes.
     pub arrived: Arrived,
+    /// Totals of the routes that come in, by their filters on the remote broker; none comes last.
+    pub ledgers_in: Vec<(Arc<str>, LedgerIn)>,
+}
+
+/// What was kept of the session with a remote broker, besides the window.
+#[derive(Debug, Default)]
+pub(super) struct Open {
+    /// Packet identifiers of QoS 2 messages from there whose PUBREL is still to come.
+    pub received: Vec<u16>,
+    /// The session in which packet identifiers mean something.
+    pub session: Option<Arc<str>>,
+    /// Totals of the routes that come in.
+    pub arrived: Vec<(Arc<str>, LedgerIn)>,
 }
 
 /// What came from the remote broker since the start.
@@ -168,11 +182,24 @@ impl Exchange {
         spool: Arc<Spool>,
         link: Link,
         before: Vec<super::spool::SentBefore>,
-        received: Vec<u16>,
+        open: Open,
     ) -> Self {
         let now = Instant::now();
         let mut incoming = Incoming::default();
-        incoming.restore(received);
+        incoming.restore(open.received);
+        let remote = settings.incoming().map(|route| Arc::from(route.remote.as_str()));
+        let mut ledgers_in: Vec<(Arc<str>, LedgerIn)> = Vec::new();
+        for route in remote.chain([Arc::from("")]) {
+            if !ledgers_in.iter().any(|(other, _)| *other == route) {
+                ledgers_in.push((route, LedgerIn::default()));
+            }
+        }
+        for (route, ledger) in open.arrived {
+            match ledgers_in.iter_mut().find(|(other, _)| *other == route) {
+                Some((_, own)) => *own = ledger,
+                None => ledgers_in.push((route, ledger)),
+            }
+        }
         Exchange {
             pulse: Pulse {
                 answered: now,
@@ -202,12 +229,13 @@ impl Exchange {
             kept_out: AHashSet::default(),
             open: false,
             subscribing: None,
-            session_of: None,
+            session_of: open.session,
             resumed: None,
             broken: 0,
             address: 0,
             refused: Vec::new(),
             arrived: Arrived::default(),
+            ledgers_in,
         }
     }
 
@@ -337,14 +365,32 @@ impl Exchange {
         self.owed.push_back(Owed { ticket, packet: bytes });
     }
 
+    /// The session at the address that is connected to: that of another remote broker or client identifier knows nothing of
+    /// this one's packet identifiers.
+    fn session(&self) -> Arc<str> {
+        let at = self.settings.addresses.get(self.address).map_or("", |address| address);
+        format!("{} at {at}", self.settings.client_id).into()
+    }
+
+    /// Counts a message of QoS 1 or 2 that came by the route of this filter on the remote broker.
+    fn count_arrived(&mut self, qos: QoS, remote: &str, outcome: Result<(), Refusal>) {
+        if qos == QoS::AtMostOnce {
+            return;
+        }
+        if let Some((route, ledger)) = self.ledgers_in.iter_mut().find(|(route, _)| **route == *remote) {
+            ledger.count(outcome);
+            self.spool.arrived(route, *ledger);
+        }
+    }
+
     /// Whether a topic on the remote broker is one that the bridge subscribes to.
     fn is_subscribed(&self, topic: &str) -> bool {
-        self.settings.routes.iter().any(|route| route.comes_in() && route.remote.matches(topic))
+        self.settings.incoming().any(|route| route.remote.matches(topic))
     }
 
     /// The filters to subscribe to on the remote broker.
     fn filters(&self) -> impl Iterator<Item = (&TopicFilter, QoS)> {
-        self.settings.routes.iter().filter(|route| route.comes_in()).map(|route| (&route.remote, route.qos))
+        self.settings.incoming().map(|route| (&route.remote, route.qos))
     }
 }
 

@@ -146,7 +146,7 @@ impl Exchange {
         }
         // To a broker that takes QoS 0 alone nothing better can be promised.
         if id.is_none() && item.seq != 0 {
-            self.spool.settle(item.seq, Fate::Delivered);
+            self.spool.settle(item.seq, Fate::Unacknowledged);
         }
         self.pulse.sent = now;
         Ok(())
@@ -353,15 +353,9 @@ impl Exchange {
     /// Has what is retained here sent by one route.
     pub fn offer_retained_of(&mut self, number: usize, now: Instant) {
         let settings = self.settings.clone();
-        let route = &settings.routes[number];
-        if !route.goes_out() || !route.retain {
-            return;
-        }
+        let Some(route) = settings.outgoing().nth(number).filter(|route| route.retain) else { return };
         for message in self.link.retained(&route.local, now) {
-            let first = settings
-                .routes
-                .iter()
-                .position(|other| other.goes_out() && other.local.matches(&message.topic));
+            let first = settings.outgoing().position(|other| other.local.matches(&message.topic));
             // What came from there does not go back.
             let peer = settings.peer.as_ref().is_some_and(|peer| *peer == message.author.client_id);
             if first != Some(number) || peer || message.author == *self.link.identity() {

@@ -4,7 +4,9 @@
 //! is the one that goes with `seq`, and `stored` says that it came from the retained messages. `options` is laid out as in
 //! SUBSCRIBE (MQTT 5 section 3.8.3.1); `owed` says what of the retained messages a subscription has still to be sent: 0
 //! nothing, 1 all but those of QoS 2, 2 everything. `sent` is the highest `seq` that was sent when the client last left.
-//! `spool.id` is the number of the bridge times 2^44 and the number in its spool.
+//! `spool.id` is the number of the bridge times 2^44 and the number in its spool. `bridge.session` says at which remote broker
+//! the packet identifiers in `spool_sent` and `bridge_received` mean something. A `ledger` row is of a route that goes out, by its
+//! filter here, and one of `ledger_in` of a route that comes in, by its filter on the remote broker.
 
 pub(super) const MIGRATIONS: &[&str] = &[
     "
@@ -118,6 +120,29 @@ CREATE TABLE bridge_received (
     bridge    INTEGER NOT NULL,
     packet_id INTEGER NOT NULL,
     PRIMARY KEY (bridge, packet_id)
+) WITHOUT ROWID;
+",
+    // Until then a route that came in could have the row of one that went out: what such a row says is made to balance with
+    // what waits.
+    "
+ALTER TABLE bridge ADD COLUMN session TEXT;
+ALTER TABLE ledger ADD COLUMN unacknowledged INTEGER NOT NULL DEFAULT 0;
+UPDATE ledger SET accepted = delivered + expired + full + not_permitted + too_large + refused + no_route + unreadable
+    + (SELECT count(*) FROM spool
+        WHERE spool.id >= ledger.bridge << 44 AND spool.id < (ledger.bridge + 1) << 44 AND spool.route = ledger.route);
+CREATE TABLE ledger_in (
+    bridge        INTEGER NOT NULL,
+    route         TEXT    NOT NULL,
+    accepted      INTEGER NOT NULL,
+    published     INTEGER NOT NULL,
+    echo          INTEGER NOT NULL,
+    locked        INTEGER NOT NULL,
+    not_permitted INTEGER NOT NULL,
+    no_route      INTEGER NOT NULL,
+    retained_full INTEGER NOT NULL,
+    too_large     INTEGER NOT NULL,
+    unusable      INTEGER NOT NULL,
+    PRIMARY KEY (bridge, route)
 ) WITHOUT ROWID;
 ",
 ];

@@ -15,7 +15,7 @@ use ahash::AHashMap;
 use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags, Transaction, params};
 
-use crate::bridge::{Entry, Keeper, KeptEntry, KeptMessage, KeptSpool, Ledger, Reason};
+use crate::bridge::{Entry, Keeper, KeptEntry, KeptMessage, KeptSpool, Ledger, LedgerIn, Reason, Refusal};
 use crate::broker::Message;
 use crate::mqtt::{QoS, valid_topic_name};
 
@@ -49,7 +49,9 @@ pub(super) struct Dirty {
     rows: BTreeMap<i64, Option<Row>>,
     sent: BTreeMap<i64, Sent>,
     ledgers: AHashMap<(i64, Arc<str>), Ledger>,
+    ledgers_in: AHashMap<(i64, Arc<str>), LedgerIn>,
     received: AHashMap<(i64, u16), bool>,
+    sessions: AHashMap<i64, Arc<str>>,
 }
 
 /// What was kept, by the names of bridges.
@@ -96,13 +98,25 @@ impl Spools {
             Entry::Received { id, open } => {
                 dirty.received.insert((number, id), open);
             }
+            Entry::Arrived { route, ledger } => {
+                dirty.ledgers_in.insert((number, route.clone()), ledger);
+            }
+            Entry::Session { of } => {
+                dirty.sessions.insert(number, of.clone());
+            }
         }
     }
 }
 
 impl Dirty {
     pub fn len(&self) -> usize {
-        self.bridges.len() + self.rows.len() + self.sent.len() + self.ledgers.len() + self.received.len()
+        self.bridges.len()
+            + self.rows.len()
+            + self.sent.len()
+            + self.ledgers.len()
+            + self.ledgers_in.len()
+            + self.received.len()
+            + self.sessions.len()
     }
 
     /// What never was in the file need not be taken out of it.
@@ -124,7 +138,9 @@ impl Dirty {
         }
         self.sent.extend(later.sent);
         self.ledgers.extend(later.ledgers);
+        self.ledgers_in.extend(later.ledgers_in);
         self.received.extend(later.received);
+        self.sessions.extend(later.sessions);
     }
 }
 
@@ -157,8 +173,8 @@ pub(super) fn write(transaction: &Transaction, dirty: &Dirty) -> rusqlite::Resul
             .prepare_cached(
                 "INSERT OR REPLACE INTO ledger
                     (bridge, route, accepted, delivered, expired, full, not_permitted, too_large, refused, no_route,
-                     unreadable)
-                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                     unreadable, unacknowledged)
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?
             .execute(params![
                 bridge,
@@ -172,7 +188,11 @@ pub(super) fn write(transaction: &Transaction, dirty: &Dirty) -> rusqlite::Resul
                 refused,
                 no_route,
                 unreadable,
+                ledger.unacknowledged,
             ])?;
+    }
+    for ((bridge, route), ledger) in &dirty.ledgers_in {
+        write_arrived(transaction, *bridge, route, ledger)?;
     }
     for ((bridge, packet_id), open) in &dirty.received {
         let sql = match open {
@@ -181,7 +201,40 @@ pub(super) fn write(transaction: &Transaction, dirty: &Dirty) -> rusqlite::Resul
         };
         transaction.prepare_cached(sql)?.execute(params![bridge, packet_id])?;
     }
+    for (number, session) in &dirty.sessions {
+        let sql = "UPDATE bridge SET session = ?2 WHERE id = ?1";
+        transaction.prepare_cached(sql)?.execute(params![number, &**session])?;
+    }
     Ok(())
+}
+
+fn write_arrived(
+    transaction: &Transaction,
+    bridge: i64,
+    route: &str,
+    ledger: &LedgerIn,
+) -> rusqlite::Result<()> {
+    let [echo, locked, not_permitted, no_route, retained_full, too_large, unusable] = ledger.refused;
+    transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO ledger_in
+                (bridge, route, accepted, published, echo, locked, not_permitted, no_route, retained_full, too_large, unusable)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            bridge,
+            route,
+            ledger.accepted,
+            ledger.published,
+            echo,
+            locked,
+            not_permitted,
+            no_route,
+            retained_full,
+            too_large,
+            unusable,
+        ])
+        .map(drop)
 }
 
 fn write_row(transaction: &Transaction, id: i64, row: &Row) -> rusqlite::Result<()> {
@@ -213,7 +266,7 @@ pub(super) fn load(
     let mut spools = Spools::default();
     let mut names: AHashMap<i64, Arc<str>> = AHashMap::default();
     let mut kept: AHashMap<Arc<str>, KeptSpool> = AHashMap::default();
-    let mut statement = transaction.prepare("SELECT id, name FROM bridge")?;
+    let mut statement = transaction.prepare("SELECT id, name, session FROM bridge")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         match (row.get::<_, i64>(0), row.get::<_, String>(1)) {
@@ -221,7 +274,8 @@ pub(super) fn load(
                 let name: Arc<str> = name.into();
                 spools.last = spools.last.max(id);
                 spools.numbers.insert(name.clone(), id);
-                kept.insert(name.clone(), KeptSpool::default());
+                let session = row.get::<_, Option<String>>(2).ok().flatten().map(Into::into);
+                kept.insert(name.clone(), KeptSpool { session, ..KeptSpool::default() });
                 names.insert(id, name);
             }
             _ => *left_out += 1,
@@ -240,7 +294,8 @@ pub(super) fn load(
             None => *left_out += 1,
         }
     }
-    let sql = "SELECT bridge, route, accepted, delivered, expired, full, not_permitted, too_large, refused, no_route, unreadable
+    let sql = "SELECT bridge, route, accepted, delivered, expired, full, not_permitted, too_large, refused, no_route, unreadable,
+            unacknowledged
         FROM ledger ORDER BY bridge, route";
     let mut statement = transaction.prepare(sql)?;
     let mut rows = statement.query([])?;
@@ -250,8 +305,13 @@ pub(super) fn load(
             for (place, count) in dropped.iter_mut().enumerate() {
                 *count = row.get(5 + place)?;
             }
-            let ledger =
-                Ledger { accepted: row.get(2)?, delivered: row.get(3)?, expired: row.get(4)?, dropped };
+            let ledger = Ledger {
+                accepted: row.get(2)?,
+                delivered: row.get(3)?,
+                unacknowledged: row.get(11)?,
+                expired: row.get(4)?,
+                dropped,
+            };
             Ok::<_, rusqlite::Error>((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, ledger))
         };
         let found = read()
@@ -259,6 +319,27 @@ pub(super) fn load(
             .and_then(|(bridge, route, ledger)| Some((kept.get_mut(names.get(&bridge)?)?, route, ledger)));
         match found {
             Some((spool, route, ledger)) => spool.ledgers.push((route.into(), ledger)),
+            None => *left_out += 1,
+        }
+    }
+    let sql = "SELECT bridge, route, accepted, published, echo, locked, not_permitted, no_route, retained_full, too_large, unusable
+        FROM ledger_in ORDER BY bridge, route";
+    let mut statement = transaction.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let read = || {
+            let mut refused = [0; Refusal::ALL.len()];
+            for (place, count) in refused.iter_mut().enumerate() {
+                *count = row.get(4 + place)?;
+            }
+            let ledger = LedgerIn { accepted: row.get(2)?, published: row.get(3)?, refused };
+            Ok::<_, rusqlite::Error>((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, ledger))
+        };
+        let found = read()
+            .ok()
+            .and_then(|(bridge, route, ledger)| Some((kept.get_mut(names.get(&bridge)?)?, route, ledger)));
+        match found {
+            Some((spool, route, ledger)) => spool.ledgers_in.push((route.into(), ledger)),
             None => *left_out += 1,
         }
     }
