@@ -4,6 +4,9 @@ use std::{net::SocketAddr, sync::Arc};
 
 use super::{auth::token::Token, certificate::Certificate};
 
+/// What a record says of the login of a client whose certificate is its login.
+pub(super) const BY_CERTIFICATE: &str = "logged in with a certificate";
+
 /// An admitted client. Rights hang on `user` and, for rules with `%c`, on `client_id`.
 #[derive(Clone, Debug)]
 pub struct Identity {

@@ -23,6 +23,7 @@ mod metrics;
 mod permit;
 #[expect(clippy::module_inception, reason = "a file is named for its main type")]
 mod policy;
+mod settings;
 mod throttle;
 mod voice;
 
@@ -36,6 +37,7 @@ pub use identity::Identity;
 pub use lock::Announcer;
 pub use metrics::{Spread, Verdicts};
 pub use permit::{Deliver, Delivery, Permit, Publish, Subscribe};
-pub use policy::{Applicant, Policy, Secret, Settings};
+pub use policy::{Applicant, Policy, Secret};
+pub use settings::Settings;
 pub use throttle::{Banned, ThrottleRules, Throttled};
 pub use voice::{NotReserved, Voice};
