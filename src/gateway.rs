@@ -99,7 +99,7 @@ impl Gateway {
     /// tokio runtime; blocks while it reads the store.
     ///
     /// # Errors
-    /// Whatever part cannot start; nothing is left running then.
+    /// Whatever part cannot start; nothing is left running then. Nor is it if whoever waits gives up.
     pub async fn start(config: &Config) -> Result<Self, GatewayError> {
         Self::start_with(config, Vec::new()).await
     }
@@ -132,7 +132,12 @@ impl Gateway {
         let (panel, attendant) = panel::open(&config.panel)?.start(&mut tasks);
         let lock = Arc::new(LockDb::open(&config.gateway.state)?);
         let backends = backends::open(config)?;
-        backends::start(&backends).map_err(|(name, what)| GatewayError::Backend { name, what })?;
+        let starting = backends.clone();
+        // It may take its time, in which somebody may want the gateway to stop.
+        tokio::task::spawn_blocking(move || backends::start(&starting))
+            .await
+            .unwrap_or_else(|error| Err((String::new(), error.to_string())))
+            .map_err(|(name, what)| GatewayError::Backend { name, what })?;
         let settings = policy_settings(config, backends);
         let (policy, voice) = Policy::open_with_voice(accounts.clone(), lock, settings)?;
         let (state, saved) = StateDb::open(&config.gateway.state)?;
@@ -332,6 +337,11 @@ fn policy_settings(config: &Config, backends: Backends) -> policy::Settings {
             .is_some()
             .then_some(policy::CommandTopics { legacy: config.latch.legacy_topics }),
         backends,
+        anonymous: config
+            .listeners
+            .iter()
+            .filter_map(|listener| Some((listener.name.clone(), listener.anonymous.clone()?)))
+            .collect(),
         lock: lock_settings(&config.lock),
     }
 }

@@ -10,6 +10,7 @@ pub mod bridge;
 pub mod broker;
 pub mod cli;
 pub mod config;
+pub mod file;
 pub mod gateway;
 pub mod import;
 pub mod latch;

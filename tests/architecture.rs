@@ -12,28 +12,29 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "gateway",
         &[
             "config", "mqtt", "net", "session", "broker", "policy", "store", "panel", "latch", "bridge",
-            "admin", "system",
+            "admin", "system", "file",
         ],
     ),
     ("config", &["mqtt"]),
     ("mqtt", &[]),
-    ("net", &["config"]),
+    ("net", &["config", "file"]),
     ("session", &["mqtt"]),
     ("broker", &["mqtt", "session", "policy"]),
     ("pki", &[]),
-    ("policy", &["mqtt"]),
+    ("policy", &["mqtt", "file"]),
     ("panel", &[]),
-    ("latch", &[]),
+    ("latch", &["file"]),
     ("bridge", &["mqtt", "session", "broker"]),
     ("store", &["mqtt", "broker", "policy", "latch", "bridge"]),
     ("admin", &["config", "mqtt", "net", "broker", "policy"]),
-    ("import", &["config", "mqtt", "latch", "policy", "store"]),
+    ("import", &["config", "mqtt", "latch", "policy", "store", "file"]),
     ("system", &[]),
+    ("file", &[]),
 ];
 
-const ALL: [&str; 16] = [
+const ALL: [&str; 17] = [
     "cli", "gateway", "config", "mqtt", "net", "session", "broker", "pki", "policy", "panel", "latch",
-    "bridge", "store", "admin", "import", "system",
+    "bridge", "store", "admin", "import", "system", "file",
 ];
 
 /// The source without comments, string contents and `#[cfg(test)]` items.

@@ -9,6 +9,7 @@ use super::console::{Console, shown};
 use crate::policy::Settings;
 use crate::policy::accounts::{AccountStore, Accounts, RuleRecord, Subject};
 use crate::policy::acl::{Access, Voiced};
+use crate::policy::auth::backends::SQLITE;
 use crate::store::AccountsDb;
 use crate::store::accounts::{RuleRow, check};
 
@@ -173,11 +174,13 @@ fn execute(
                 console.json(&answer)?;
             } else {
                 writeln!(console.out, "{word}: {}", shown(&answer.reason))?;
-                // With one backend there is nothing more to say.
-                for (operation, voices) in answer.backends.iter().filter(|(_, voices)| voices.len() > 1) {
-                    for Voiced { backend, says, why, .. } in voices {
-                        let line =
-                            format!("  {operation:<9}  {:<10}  {says:<9}  {}", shown(backend), shown(why));
+                // Of the gateway's own rules alone there is nothing more to say.
+                let more = |voices: &[Voiced]| voices.iter().any(|voiced| voiced.backend != SQLITE);
+                for (operation, voices) in answer.backends.iter().filter(|(_, voices)| more(voices)) {
+                    for Voiced { backend, says, why, when } in voices {
+                        let when = when.as_ref().map(|when| format!(" ({when})")).unwrap_or_default();
+                        let (backend, why) = (shown(backend), shown(why));
+                        let line = format!("  {operation:<9}  {backend:<10}  {says:<9}  {why}{when}");
                         writeln!(console.out, "{}", line.trim_end())?;
                     }
                 }

@@ -1,9 +1,12 @@
 //! `latchgate run`: the gateway in the foreground.
 
+use std::net::TcpListener;
+use std::pin::pin;
 use std::process::ExitCode;
 
 use super::context::{Context, start_log};
-use crate::gateway::Gateway;
+use crate::config::Config;
+use crate::gateway::{Gateway, GatewayError};
 use crate::system::{
     limits, notify,
     signals::{Event, Signals},
@@ -31,10 +34,16 @@ pub fn run(_args: RunArgs, context: &Context) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;
-        let mut gateway = Gateway::start_with(&config, handed).await?;
+        let Some((mut gateway, reload)) = start(&config, handed, &mut signals).await? else {
+            tracing::info!("stopping before it was ready");
+            return Ok(());
+        };
         notify::ready(&gateway.status());
         if let Some(within) = notify::watchdog() {
             gateway.show_life(within / SIGNS, notify::alive);
+        }
+        if reload {
+            gateway.reload().await;
         }
         loop {
             match signals.next().await {
@@ -50,4 +59,27 @@ pub fn run(_args: RunArgs, context: &Context) -> anyhow::Result<ExitCode> {
     // Whoever is still being spoken to has had its time.
     runtime.shutdown_background();
     Ok(ExitCode::from(super::DONE))
+}
+
+/// Starts the gateway, and says whether its configuration is to be read again; `None` if it is to stop before it is ready.
+async fn start(
+    config: &Config,
+    handed: Vec<(String, TcpListener)>,
+    signals: &mut Signals,
+) -> Result<Option<(Gateway, bool)>, GatewayError> {
+    let mut starting = pin!(Gateway::start_with(config, handed));
+    let mut reload = false;
+    loop {
+        tokio::select! {
+            biased;
+            started = &mut starting => return Ok(Some((started?, reload))),
+            event = signals.next() => match event {
+                Event::Shutdown => {
+                    notify::stopping();
+                    return Ok(None);
+                }
+                Event::Reload => reload = true,
+            },
+        }
+    }
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::database::{AuthMysql, AuthPostgres, AuthRedis, Salt};
-use super::number::{Seconds32, SecondsOrSpan, Span};
+use super::number::{Seconds32, SecondsOrSpan, Span, Wait};
 use super::python::AuthPython;
 use super::query::{OptionalQuery, Query};
 use super::scalar::{Fault, List, OneOf, Scalar, Switch, words};
 use super::section::{Reader, section};
-use super::text::{HeaderLine, OptionalUrl, Plain, Prefix};
+use super::text::{Plain, Prefix};
 use super::tls::{NamedFile, OptionalFile};
+use super::web::{HeaderLine, OptionalUrl};
 
 words! {
     /// What a login is checked against.
@@ -307,9 +308,10 @@ section! {
 }
 
 section! {
-    /// The backend `http`: a web service that is asked by POST requests and answers by its status. 200 to 299 is yes; from
-    /// 500 on, and when it cannot be reached, there is no answer; anything else leaves it to the next backend. TLS is
-    /// verified; redirects are not followed.
+    /// The backend `http`: a web service that is asked by POST requests and answers by its status. 200 to 299 is yes. From
+    /// 500 on, 408 and 429, what cannot be understood, and none at all are no answer: `on_error` says what counts. Anything else
+    /// is about the one question (403, but 400, 414 and 431 too): it leaves it to the next backend, and the service counts as
+    /// well. TLS is verified; redirects are not followed.
     pub struct AuthHttp {
         /// Where it is asked whether a password is right. Without this key nobody logs in here.
         pub user_url: Option<String> => OptionalUrl = None,
@@ -321,10 +323,12 @@ section! {
         pub acl_url: Option<String> => OptionalUrl = None,
 
         /// Whose requests it gets. "go-auth": the fields that a question has, of username, password, clientid, topic and
-        /// acc (1 receive, 2 publish, 4 subscribe). "auth-plug": all five, as a form, -1 and empty where they mean nothing.
+        /// acc (1 receive, 2 publish, 4 subscribe). "auth-plug": all five, as a form, -1 and empty where they mean nothing; at
+        /// a login name and password are sent as HTTP Basic too, which knows no name with a colon: it is not asked about.
         pub dialect: HttpDialect => OneOf<HttpDialect> = HttpDialect::GoAuth,
 
-        /// How a request of the dialect "go-auth" is made.
+        /// How a request of the dialect "go-auth" is made. With "GET" the fields, the password too, are in the address, which
+        /// services log; who or what makes it longer than 8000 bytes is not asked about, and is not known there.
         pub method: Method => OneOf<Method> = Method::Post,
 
         /// How its fields are sent.
@@ -333,7 +337,7 @@ section! {
         /// What says yes besides the status. "json": a body `{"ok": true}`. "text": the body `ok`.
         pub answer: AnswerBy => OneOf<AnswerBy> = AnswerBy::Status,
 
-        /// Further headers, as `["X-Key: secret"]`.
+        /// Further headers, as `["X-Key: secret"]`; not those that follow from the address and the body, such as Host.
         pub headers: Vec<String> => List<HeaderLine, 0> = Vec::new(),
 
         /// Whether a subscription is asked about with acc 1, for services that know no other number for reading.
@@ -350,7 +354,7 @@ section! {
         pub ca: Option<NamedFile> => OptionalFile = None,
 
         /// The longest time for an answer, retries included.
-        pub timeout: Duration => Span = Duration::from_secs(5),
+        pub timeout: Duration => Wait = Duration::from_secs(5),
 
         /// Tries after a first one that failed. After five failures in a row nothing is asked for a moment.
         pub retries: u32 => Seconds32 = 1,
@@ -397,7 +401,7 @@ section! {
         pub ca: Option<NamedFile> => OptionalFile = None,
 
         /// The longest time for an answer, retries included.
-        pub timeout: Duration => Span = Duration::from_secs(5),
+        pub timeout: Duration => Wait = Duration::from_secs(5),
 
         /// Tries after a first one that failed.
         pub retries: u32 => Seconds32 = 3,
@@ -449,6 +453,12 @@ impl Auth {
             let what = "the backend \"http\" has neither `user_url` nor `acl_url` in [auth.http]";
             let help = "give at least one of them, as user_url = \"http://127.0.0.1:8080/auth\"";
             reader.wrong(span.clone(), what, help);
+        }
+        let authorizes = |line: &String| line.to_ascii_lowercase().starts_with("authorization:");
+        if self.http.dialect == HttpDialect::AuthPlug && self.http.headers.iter().any(authorizes) {
+            let what =
+                "`auth.http.headers` holds Authorization, which the dialect \"auth-plug\" sends by itself";
+            reader.wrong(span.clone(), what, "leave it out, or give dialect = \"go-auth\"");
         }
         let AuthSqlite { path, user_query, superuser_query, acl_query, .. } = &self.sqlite;
         let asked = user_query.is_some() || acl_query.is_some();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::auth::OnError;
-use super::number::{Count, Port, Seconds32, Span};
+use super::number::{Count, Port, Seconds32, Span, Wait};
 use super::query::{OptionalQuery, Query};
 use super::scalar::{OneOf, Switch, words};
 use super::section::{Reader, section};
@@ -108,7 +108,7 @@ section! {
         pub connections: u16 => Count = 4,
 
         /// The longest time for an answer, connecting and retries included.
-        pub timeout: Duration => Span = Duration::from_secs(5),
+        pub timeout: Duration => Wait = Duration::from_secs(5),
 
         /// Tries after a first one that failed. After five failures in a row nothing is asked for a moment.
         pub retries: u32 => Seconds32 = 1,
@@ -199,7 +199,7 @@ macro_rules! sql_section {
                 pub connections: u16 => Count = 4,
 
                 /// The longest time for an answer, connecting and retries included.
-                pub timeout: Duration => Span = Duration::from_secs(5),
+                pub timeout: Duration => Wait = Duration::from_secs(5),
 
                 /// Tries after a first one that failed. After five failures in a row nothing is asked for a moment.
                 pub retries: u32 => Seconds32 = 1,

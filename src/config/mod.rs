@@ -32,6 +32,7 @@ mod source;
 mod text;
 mod tls;
 mod warnings;
+mod web;
 
 use std::path::{Path, PathBuf};
 

@@ -161,6 +161,24 @@ impl Scalar for Span {
     }
 }
 
+/// How long something is waited for: a [`Span`] that is not nothing.
+pub(super) enum Wait {}
+
+impl Scalar for Wait {
+    type Value = Duration;
+
+    fn parse(value: &DeValue<'_>, folder: &Path) -> Result<Duration, Fault> {
+        match Span::parse(value, folder)? {
+            Duration::ZERO => Err(Fault::new("is no time at all", "give some, as \"5s\"")),
+            wait => Ok(wait),
+        }
+    }
+
+    fn show(value: &Duration) -> String {
+        Span::show(value)
+    }
+}
+
 /// A duration with its unit, or a whole number of seconds; at least a second.
 pub(super) enum SecondsOrSpan {}
 
@@ -238,5 +256,12 @@ mod tests {
             assert!(parse::<Span>(&format!("\"{wrong}\"")).is_err(), "{wrong}");
         }
         assert!(parse::<Span>("300").is_err());
+    }
+
+    /// Bug: `timeout = "0s"` passed, and nobody was let in.
+    #[test]
+    fn what_is_waited_for_is_waited_for_some_time() {
+        assert_eq!(parse::<Wait>("\"1ms\""), Ok(Duration::from_millis(1)));
+        assert!(parse::<Wait>("\"0s\"").is_err() && parse::<Wait>("\"0ms\"").is_err());
     }
 }

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use super::auth::OnError;
 use super::error::quoted;
-use super::number::{Bound, Seconds32, Span};
+use super::number::{Bound, Seconds32, Span, Wait};
 use super::scalar::{Fault, List, OneOf, Scalar, Switch, words};
 use super::section::{Entry, Reader, Setting, comment, section};
 use super::text::{OptionalUser, Plain, Prefix, RelativePath};
@@ -46,7 +46,7 @@ section! {
         pub workers: u32 => Seconds32 = 1,
 
         /// The longest time for an answer. A process that takes longer is killed. For its start it has 30 s.
-        pub timeout: Duration => Span = Duration::from_secs(5),
+        pub timeout: Duration => Wait = Duration::from_secs(5),
 
         /// The system user that the processes run as, of /etc/passwd; it takes a gateway that is started as root. Without this
         /// key it is the gateway's own.
@@ -156,7 +156,16 @@ impl Setting for Opts {
 
     fn read(entry: Entry<'_>, reader: &mut Reader<'_>, _: &Self::Value) -> Self::Value {
         table(entry, reader, |entry, reader| match entry.value.get_ref().as_str() {
-            Some(text) => Some(text.to_owned()),
+            Some(text) if !text.contains('\0') => Some(text.to_owned()),
+            Some(_) => {
+                let what = format!("`{}` holds a NUL character", entry.path);
+                reader.wrong(
+                    entry.value.span(),
+                    what,
+                    "take it out: no option of mosquitto.conf could hold one",
+                );
+                None
+            }
             None => {
                 let what = format!("`{}` must be a string", entry.path);
                 reader.wrong(entry.value.span(), what, "in quotes: the module gets text, as it did before");
@@ -194,10 +203,7 @@ impl AuthPython {
         }
         if !(1..=64).contains(&self.workers) {
             let what = "`auth.python.workers` is out of range";
-            reader.wrong(span.clone(), what, "give a number from 1 to 64");
-        }
-        if self.timeout.is_zero() {
-            reader.wrong(span, "`auth.python.timeout` is 0", "give a time, as \"5s\"");
+            reader.wrong(span, what, "give a number from 1 to 64");
         }
     }
 }
@@ -226,6 +232,8 @@ mod tests {
         assert_eq!(python.opts_files[0].1.path, Path::new("/etc/gate/s"));
         let problems = parse("module = 'x'\n[auth.python.opts]\nsecret = 12345").unwrap_err();
         assert_eq!(problems, ["`auth.python.opts.secret` must be a string"]);
+        let problems = parse("module = 'x'\n[auth.python.opts]\nsecret = \"a\\u0000b\"").unwrap_err();
+        assert_eq!(problems, ["`auth.python.opts.secret` holds a NUL character"]);
     }
 
     #[test]

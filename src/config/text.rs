@@ -9,12 +9,12 @@ use toml::de::DeValue;
 use super::error::quoted;
 use super::scalar::{Fault, Scalar};
 
-fn text<'v>(value: &'v DeValue<'_>, example: &str) -> Result<&'v str, Fault> {
+pub(super) fn text<'v>(value: &'v DeValue<'_>, example: &str) -> Result<&'v str, Fault> {
     value.as_str().ok_or_else(|| Fault::wrong_type("a string", value, format!("in quotes, as \"{example}\"")))
 }
 
 /// Writes a TOML string.
-fn show_text(text: &str) -> String {
+pub(super) fn show_text(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
@@ -244,31 +244,6 @@ impl Scalar for Prefix {
     }
 }
 
-/// An address of a web service, which may be left out.
-pub(super) enum OptionalUrl {}
-
-impl Scalar for OptionalUrl {
-    type Value = Option<String>;
-
-    fn parse(value: &DeValue<'_>, _: &Path) -> Result<Option<String>, Fault> {
-        const HELP: &str = "http:// or https://, a host and a path, without a name or password in it";
-        let url = text(value, "https://auth.example/user")?;
-        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-        let host = rest.map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
-        let plain = !url.contains(|c: char| c.is_whitespace() || c.is_control() || c == '#');
-        match host {
-            Some(host) if plain && !host.is_empty() && !host.contains('@') => Ok(Some(url.to_owned())),
-            _ => Err(Fault::new(format!("is not an address: {}", quoted(url)), HELP)),
-        }
-    }
-
-    fn show(value: &Option<String>) -> String {
-        show_text(value.as_deref().unwrap_or_default())
-    }
-
-    const EXAMPLE: Option<&'static str> = Some("https://auth.example/path");
-}
-
 /// Any text without control characters.
 pub(super) enum Plain {}
 
@@ -281,35 +256,6 @@ impl Scalar for Plain {
             return Err(Fault::new("holds a control character", "take it out"));
         }
         Ok(written.to_owned())
-    }
-
-    fn show(value: &String) -> String {
-        show_text(value)
-    }
-}
-
-/// A header of a request: a name, a colon and a value. It may hold a secret, so it is not repeated in errors.
-pub(super) enum HeaderLine {}
-
-impl Scalar for HeaderLine {
-    type Value = String;
-
-    fn parse(value: &DeValue<'_>, _: &Path) -> Result<String, Fault> {
-        let line = text(value, "X-Key: secret")?;
-        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-        match line.split_once(':') {
-            Some((name, value))
-                if !name.is_empty()
-                    && name.chars().all(token)
-                    && value.bytes().all(|b| (32..127).contains(&b)) =>
-            {
-                Ok(line.to_owned())
-            }
-            _ => Err(Fault::new(
-                "holds what is no header",
-                "a name, a colon and a value, as \"X-Key: secret\"",
-            )),
-        }
     }
 
     fn show(value: &String) -> String {

@@ -257,7 +257,8 @@ pub(super) fn secret_line(config: &Config, file: &config::NamedFile) -> Result<S
     let unreadable = |why: &dyn std::fmt::Display| {
         config.wrong(vec![file.wrong(format!("is not usable: {why}"), "it holds one line, the value alone")])
     };
-    let text = std::fs::read_to_string(&file.path).map_err(|error| unreadable(&error))?;
+    let bytes = crate::file::read(&file.path, crate::file::SECRET).map_err(|error| unreadable(&error))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| unreadable(&"it is not UTF-8"))?;
     let text = text.trim_end_matches(['\r', '\n']);
     if text.is_empty() || text.contains(['\r', '\n', '\0']) {
         return Err(unreadable(&"it is empty, or has more than one line"));

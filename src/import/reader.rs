@@ -7,7 +7,6 @@
 use std::{
     cmp::Ordering,
     fs,
-    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -132,18 +131,8 @@ pub(super) fn located(name: &str, folder: &Path) -> PathBuf {
 /// # Errors
 /// If it cannot be read, or is too large.
 pub(super) fn bytes(file: &Path) -> Result<Vec<u8>, ImportError> {
-    let unreadable = |why: String| ImportError::Unreadable { file: file.to_owned(), why };
-    let open = fs::File::open(file).map_err(|error| unreadable(error.to_string()))?;
-    // A pipe or a terminal would be waited for.
-    if !open.metadata().is_ok_and(|about| about.is_file()) {
-        return Err(unreadable("it is no regular file".to_owned()));
-    }
-    let mut bytes = Vec::new();
-    open.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| unreadable(error.to_string()))?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(unreadable(format!("it is larger than {LARGEST} bytes")));
-    }
-    Ok(bytes)
+    crate::file::read(file, LARGEST)
+        .map_err(|error| ImportError::Unreadable { file: file.to_owned(), why: error.to_string() })
 }
 
 /// The lines, without what ends them.

@@ -16,6 +16,7 @@ use rustls::{
 use time::OffsetDateTime;
 
 use super::{Error, Id, Secret, answer::Answer, signature};
+use crate::file;
 
 /// Largest answer in bytes; an account's history is the longest.
 const LARGEST: usize = 1 << 20;
@@ -185,7 +186,8 @@ fn roots(service: &Service) -> Result<RootCertStore, SetupError> {
         return if roots.is_empty() { Err(SetupError::NoAuthorities) } else { Ok(roots) };
     };
     let wrong = |why: String| SetupError::Ca { path: path.clone(), why };
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))? {
+    let bytes = file::read(path, file::PEM).map_err(|error| wrong(error.to_string()))?;
+    for certificate in CertificateDer::pem_slice_iter(&bytes) {
         let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
         roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
     }

@@ -53,8 +53,8 @@ impl Secret {
     /// a service manager's credentials let it), is refused.
     pub fn read(path: &Path) -> Result<Self, SecretError> {
         let failed = |cause| SecretError::File { path: path.to_owned(), cause };
-        let file = std::fs::File::open(path).map_err(failed)?;
-        let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
+        let (file, metadata) = crate::file::open(path, u64::MAX).map_err(failed)?;
+        let mode = metadata.permissions().mode() & 0o777;
         if mode & 0o007 != 0 || mode & 0o070 != 0 && mode & 0o070 != 0o040 {
             return Err(SecretError::Exposed { path: path.to_owned(), mode });
         }

@@ -119,6 +119,8 @@ impl Policy {
     ) -> Explanation {
         let book = self.book();
         let settings = self.settings().clone();
+        let without_login = settings.anonymous_at(&book, user, listener);
+        let listener = without_login.or(listener);
         let route = settings.backends.route(listener.unwrap_or_default(), user);
         // Whom nobody asks about has no say: an account that is disabled there keeps nobody out.
         let known_as = route.iter().find(|(backend, _)| matches!(backend.kind, Kind::Sqlite));
@@ -129,13 +131,14 @@ impl Policy {
             }
             Some(account) if account.roles.is_empty() => Ok(format!("an account without roles{bans}")),
             Some(account) => Ok(format!("an account with the roles {}{bans}", account.roles.join(", "))),
+            _ if without_login.is_some() => Ok(format!("a client without a login{bans}")),
             None if known_as.is_none() => Ok(format!("sqlite is not asked: its accounts do not count{bans}")),
             None if route.len() > 1 => Ok(format!("no account in sqlite: another backend may know it{bans}")),
             None => Ok(format!(
                 "no account: only a client without a login, or with a certificate, can be this user{bans}"
             )),
         });
-        let sources = settings.sources_for(&book, user, client_id, listener.unwrap_or_default());
+        let sources = settings.sources_for(&book, user, client_id, listener);
         let (locked, subscribe) = (self.lock().view(&user.into()), settings.subscribe);
         let listener = Err(whose_backends(&settings.backends, user, listener));
         let subject = Subject { listener, login, sources: &sources, subscribe, locked: &locked };

@@ -30,7 +30,7 @@ use super::{
 };
 
 pub use admission::{Applicant, Secret};
-pub(super) use tenure::number_of;
+pub(super) use tenure::{is_disabled, number_of};
 
 /// The policy in force.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     accounts::Accounts,
     acl::{Access, Book, BridgeRoutes, Sources, SubscribeRule, Voiced},
-    auth::backends::Backends,
+    auth::backends::{Backend, Backends, Kind},
     command::CommandTopics,
     decision::{Denial, Operation, Stage},
     explain::{self, operation_of},
@@ -36,6 +36,8 @@ pub struct Settings {
     pub commands: Option<CommandTopics>,
     /// Who is asked about logins and rights.
     pub backends: Backends,
+    /// Listeners that let clients in without a login, with the name that these are given there.
+    pub anonymous: Vec<(String, String)>,
     /// What is said of the lock.
     pub lock: super::lock::Settings,
 }
@@ -53,14 +55,39 @@ impl Default for Settings {
             throttle: ThrottleRules::default(),
             commands: None,
             backends: Backends::default(),
+            anonymous: Vec::new(),
             lock: Default::default(),
         }
     }
 }
 
 impl Settings {
-    /// Who speaks about the rights of somebody called `user`, who is not connected.
-    pub(super) fn sources_for(&self, book: &Book, user: &str, client_id: &str, listener: &str) -> Sources {
+    /// The listener by which somebody called `user` is let in without a login, at `listener` if one is named; `None` if there
+    /// is none, or an account of that name: then it is taken for who logs in.
+    pub(super) fn anonymous_at(&self, book: &Book, user: &str, listener: Option<&str>) -> Option<&str> {
+        let known = |(backend, user): (&Backend, &str)| match &backend.kind {
+            Kind::Sqlite => book.account(user).is_some(),
+            Kind::Files(files) => files.reading().stored(user).is_some(),
+            Kind::Asked(_) => false,
+        };
+        let fits = |(at, name): &&(String, String)| {
+            name == user
+                && listener.is_none_or(|listener| listener == at)
+                && !self.backends.route(at, user).into_iter().any(known)
+        };
+        self.anonymous.iter().find(fits).map(|(at, _)| &**at)
+    }
+
+    /// Who speaks about the rights of somebody called `user`, who is not connected, and would come in by `listener`.
+    pub(super) fn sources_for(
+        &self,
+        book: &Book,
+        user: &str,
+        client_id: &str,
+        listener: Option<&str>,
+    ) -> Sources {
+        let without_login = self.anonymous_at(book, user, listener);
+        let (listener, anonymous) = (without_login.or(listener).unwrap_or_default(), without_login.is_some());
         let identity = Identity {
             client_id: client_id.into(),
             user: user.into(),
@@ -71,8 +98,8 @@ impl Settings {
             credential: None,
             certificate: None,
         };
-        let sources = Sources::new(book, self.backends.route(listener, user), &identity, false);
-        sources.with_prefix(self.topic_prefix.as_deref(), user)
+        let sources = Sources::new(book, self.backends.route(listener, user), &identity, anonymous);
+        sources.with_prefix(self.topic_prefix.as_deref().filter(|_| !anonymous), user)
     }
 
     /// The answer to `acl test`: may a client do everything in `access` on `topic`? The yes names the rule, the no the
@@ -86,7 +113,7 @@ impl Settings {
         topic: &str,
     ) -> (Result<Arc<str>, (Operation, Denial)>, Vec<(String, Vec<Voiced>)>) {
         let book = Book::compile(accounts, &self.superusers, &self.bridges);
-        let sources = self.sources_for(&book, user, client_id, "");
+        let sources = self.sources_for(&book, user, client_id, None);
         let nothing = Denial::not_authorized(Stage::Allow, None, "nothing was asked");
         let mut answer = Err((Operation::Receive, nothing));
         let mut voices = Vec::new();

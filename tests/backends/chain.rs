@@ -190,3 +190,57 @@ fn a_prefix_of_topics_is_everybodys_own_whatever_backend_knows_them() {
     let answer = subject.command(&["acl", "test", "ann", "write", "/location/ann/y"]).exits(0);
     assert!(answer.out.starts_with("allow: topic_prefix /location/%/#"), "{answer:?}");
 }
+
+/// Bug: an account that was disabled came in by the next backend, if that knew another password for it.
+#[test]
+fn a_disabled_account_is_shut_out_whatever_backend_knows_the_name() {
+    for order in ["[\"sqlite\", \"files\"]", "[\"files\", \"sqlite\"]"] {
+        let settings = Subject::with().section(&format!("[auth]\nbackends = {order}\n"));
+        let subject = with_files(settings, &passwd(&["ann", "bob"]), "user ann\ntopic a\n", "");
+        subject.command_with_input(&["user", "add", "ann", "--password-stdin"], "another\n").exits(0);
+        let mut ann = subject.accept(&login("ann"));
+        subject.accept(&Connect::v5("x").login("ann", "another")).ping();
+        subject.command(&["user", "disable", "ann"]).exits(0);
+        ann.expect_disconnect(0x87);
+        for password in ["another", "password"] {
+            assert_eq!(
+                subject.refuse(&Connect::v5("x").login("ann", password)).code,
+                0x87,
+                "{order} {password}"
+            );
+        }
+        assert_eq!(subject.refuse(&Connect::v5("x").login("ann", "wrong")).code, 0x86, "{order}");
+        subject.accept(&login("bob")).ping();
+        subject.command(&["user", "enable", "ann"]).exits(0);
+        crate::support::eventually("she is let in again", || {
+            (crate::support::Client::connect(subject.port(), &login("ann")).1.code == 0).then_some(())
+        });
+    }
+}
+
+/// Bug: the name for clients without a login was asked about as one that had logged in.
+#[test]
+fn acl_test_and_explain_say_of_the_anonymous_name_what_its_clients_get() {
+    let rules = "topic for/nobody\nuser guest\ntopic for/guest\n";
+    let prefix = "[acl]\ntopic_prefix = \"own/%/#\"\n";
+    let settings = Subject::with().section(&format!("[auth]\nbackends = [\"files\"]\n{prefix}"));
+    let subject = with_files(settings, &passwd(&["ann"]), rules, "");
+    let mut guest = subject.v5("guest");
+    for (topic, allowed) in [("for/nobody", true), ("for/guest", false), ("own/guest/x", false)] {
+        assert_eq!(may_publish(&mut guest, topic), allowed, "{topic}");
+        let code = if allowed { 0 } else { 3 };
+        subject.command(&["acl", "test", "guest", "write", topic]).exits(code);
+        subject.command(&["explain", "guest", "write", topic]).exits(code);
+        subject.command(&["explain", "guest", "write", topic, "--listener", "plain"]).exits(code);
+        subject.command(&["explain", "--client", "guest", "write", topic]).exits(code);
+    }
+}
+
+/// Bug: with one backend `acl test` told only with --json what it had said.
+#[test]
+fn acl_test_shows_what_the_only_backend_says() {
+    let settings = Subject::with().section("[auth]\nbackends = [\"files\"]\n");
+    let subject = with_files(settings, &passwd(&["ann"]), "user ann\ntopic a\n", "");
+    let answer = subject.command(&["acl", "test", "ann", "write", "b"]).exits(3);
+    assert!(answer.out.contains("publish    files       not known"), "{answer:?}");
+}

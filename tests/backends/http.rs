@@ -292,7 +292,10 @@ fn names_topics_and_passwords_stay_what_they_are() {
     let service = Peer::service();
     for more in ["", "dialect = \"auth-plug\"", "method = \"GET\""] {
         let subject = gateway(&service, more);
-        let (user, id) = ("ann&username=root\r\nX: y", "c#1\"&acc=2");
+        // HTTP Basic knows no colon in a name.
+        let user =
+            if more.contains("plug") { "ann&username=root\r\nX y" } else { "ann&username=root\r\nX: y" };
+        let id = "c#1\"&acc=2";
         service.asked();
         subject.refuse(&Connect::v5(id).login(user, "p&a=ss\"\\ %41ü"));
         let asked = service.asked();
@@ -523,4 +526,101 @@ fn what_a_certificate_says_is_sent_if_told_so() {
         service.asked().iter().all(|one| one["fields"].get("cert_subject").is_none()),
         "without a certificate"
     );
+}
+
+/// Bug: five user names or topics that were too long for an address made the gateway take the service for broken.
+#[test]
+fn a_question_that_is_too_long_for_an_address_is_no_outage() {
+    let service = Peer::service();
+    let subject = gateway_with(
+        &service,
+        "[\"http\"]",
+        "method = \"GET\"\nretries = 0\non_error = \"stale\"",
+        "deny = \"0s\"",
+    );
+    let mut ann = subject.accept(&login("ann"));
+    for length in [7_990, 30_000, 65_000] {
+        let long = "é".repeat(length / 2);
+        for _ in 0..6 {
+            assert_eq!(subject.refuse(&login(&long)).code, 0x86, "{length}");
+            assert_ne!(ann.say(&format!("http/ann/{long}"), "x"), 0, "{length}");
+        }
+    }
+    assert!(may_publish(&mut ann, "http/ann/x"), "{}", subject.log());
+    subject.accept(&login("bob")).ping();
+    assert!(!subject.log().contains("no answer"), "{}", subject.log());
+}
+
+/// Bug: what is a 4xx and what an outage was not told apart: 429 was a no.
+#[test]
+fn a_4xx_is_an_answer_to_the_question_and_a_429_is_none() {
+    let service = Peer::service();
+    let short = "allow = \"100ms\"\njitter = \"0ms\"\ndeny = \"0s\"";
+    let subject = gateway_with(&service, "[\"http\"]", "retries = 0\non_error = \"stale\"", short);
+    let mut ann = subject.accept(&login("ann"));
+    for status in [400, 404, 414, 431] {
+        service.script(&format!("{{\"no\": {status}, \"deny\": []}}"));
+        assert!(may_publish(&mut ann, "http/ann/x"));
+        service.script("{\"deny\": [\"http/ann/x\"]}");
+        eventually("what was taken back is not prolonged", || {
+            (!may_publish(&mut ann, "http/ann/x")).then_some(())
+        });
+        for number in 0..6 {
+            assert!(
+                !may_publish(&mut ann, "http/ann/x") && may_publish(&mut ann, &format!("http/ann/{number}"))
+            );
+        }
+    }
+    assert!(!subject.log().contains("no answer"), "{}", subject.log());
+    service.script("{\"no\": 429, \"deny\": []}");
+    assert!(may_publish(&mut ann, "http/ann/x"));
+    service.script("{\"deny\": [\"http/ann/x\"]}");
+    eventually("it is asked and has no time", || {
+        assert!(may_publish(&mut ann, "http/ann/x"), "as it said last");
+        subject.log().contains("no answer (HTTP 429)").then_some(())
+    });
+}
+
+/// Bug: `a:b` with the password `c` was sent as HTTP Basic, where it is `a` with `b:c`.
+#[test]
+fn a_name_with_a_colon_is_not_sent_as_http_basic() {
+    let service = Peer::service();
+    let subject = gateway(&service, "dialect = \"auth-plug\"");
+    assert_eq!(subject.refuse(&login("ann:x")).code, 0x86);
+    assert!(service.asked().is_empty());
+    subject.accept(&login("ann")).ping();
+    let asked = service.asked();
+    let basic = asked.iter().find_map(|one| one["headers"]["authorization"].as_str());
+    assert_eq!(basic, Some("Basic YW5uOnBhc3N3b3Jk"));
+}
+
+/// Bug: while the service was down, 0x86 told which names have an account here; and who might have been right was banned.
+#[test]
+fn an_outage_does_not_tell_who_has_an_account_here() {
+    let service = Peer::service();
+    let port = service.port;
+    for backends in ["[\"sqlite\", \"http\"]", "[\"http\", \"sqlite\"]"] {
+        let subject = Subject::with().without_rules().section(&format!(
+            "[auth]\nbackends = {backends}\n[auth.throttle]\nfailures = 4\nexempt_loopback = false\n[auth.http]\nretries = 0\n\
+             on_error = \"next\"\nuser_url = \"http://127.0.0.1:{port}/auth\"\n"
+        ));
+        let subject = subject.prepare();
+        subject.command(&["user", "add", "local", "--hash", HASH]).exits(0);
+        service.stop();
+        for version in VERSIONS {
+            let wrong = |user: &str| subject.refuse(&Connect::new(version, "x").login(user, "wrong")).code;
+            assert_eq!(wrong("local"), wrong("nobody"), "{backends}");
+        }
+        // Who is right elsewhere is told to come again, however often; who is right here comes in.
+        for _ in 0..5 {
+            assert_eq!(subject.refuse(&login("ann")).code, 0x88, "{backends}");
+        }
+        subject.accept(&login("local")).ping();
+        // But nobody guesses on.
+        for _ in 0..4 {
+            assert_eq!(subject.refuse(&Connect::v5("x").login("local", "wrong")).code, 0x88, "{backends}");
+        }
+        assert_eq!(subject.refuse(&login("local")).code, 0x8A, "{backends}");
+        service.start_again();
+    }
 }

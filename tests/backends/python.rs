@@ -332,3 +332,34 @@ fn several_processes_answer_at_once_and_one_that_hangs_holds_up_nobody_else() {
         assert!(may_publish(&mut bob, &format!("yes/{number}")));
     }
 }
+
+/// Bug: a module that hung while it was imported held up the end of the gateway for half a minute.
+#[test]
+fn a_module_that_hangs_while_it_is_imported_does_not_hold_up_the_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let module = "import os, time\nprint('imported')\nif os.path.exists(__file__ + '.hang'):\n time.sleep(120)\n\
+                  def unpwd_check(*_): os._exit(1)\n";
+    std::fs::write(folder.path().join("slow.py"), module).expect("write the module");
+    let hang = || std::fs::write(folder.path().join("slow.py.hang"), "").expect("write a file");
+    // The second start.
+    let subject = Subject::with().without_rules().section(&section_of(folder.path(), "slow", "")).prepare();
+    subject.port();
+    hang();
+    subject.refuse(&login("ann"));
+    eventually("it is imported again", || (subject.log().matches("imported").count() > 1).then_some(()));
+    subject.signal(rustix::process::Signal::TERM);
+    assert_eq!(subject.wait().code(), Some(0), "{}", subject.log());
+    // And the first.
+    let mut child = std::process::Command::new(crate::support::subject::EXECUTABLE)
+        .args(["--config".as_ref(), subject.config().as_os_str(), "run".as_ref()])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::fs::File::create(folder.path().join("log")).expect("a log"))
+        .spawn()
+        .expect("the executable starts");
+    let log = || std::fs::read_to_string(folder.path().join("log")).expect("read the log");
+    eventually("it is imported", || log().contains("imported").then_some(()));
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM)
+        .expect("signal it");
+    let status = eventually("it ends", || child.try_wait().expect("ask for its status"));
+    assert_eq!(status.code(), Some(0), "{}", log());
+}

@@ -186,3 +186,15 @@ fn a_message_kept_for_a_subscriber_is_judged_by_its_authors_present_rights_there
     bob.subscribe("a/kept", 0);
     bob.nothing_arrives();
 }
+
+/// Bug: it was said to be changed with `latchgate user password`, which does not reach another program's database.
+#[test]
+fn a_stored_password_of_no_use_is_told_with_the_place_to_mend_it() {
+    let sqlite = Sqlite::new("WAL");
+    add_user(&sqlite, "ann", "$9$nonsense", false);
+    let subject = gateway(&sqlite, &queries(&sqlite), "");
+    assert_eq!(subject.refuse(&login("ann")).code, 0x86);
+    let log = subject.log();
+    assert!(log.contains("set a new one where the account is"), "{log}");
+    assert!(!log.contains("latchgate user password") && !log.contains("nonsense"), "{log}");
+}

@@ -119,3 +119,77 @@ fn the_state_is_not_guessed_when_the_key_that_names_it_may_be_the_wrong_one() {
     }
     assert_eq!(std::fs::read_dir(place.path()).expect("list").count(), 1, "nothing was made");
 }
+
+/// Bug: a pipe where a file was meant had `check` and `reload` wait for ever, and a device took all memory.
+#[test]
+fn only_regular_files_are_read_whatever_key_names_them() {
+    let place = workplace();
+    let pki = |line: &str| command(&place, line).exits(0);
+    pki("pki init");
+    pki("pki issue gateway --server --san localhost");
+    let pipe = place.path().join("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0)
+        .expect("make a pipe");
+    std::fs::create_dir(place.path().join("folder")).expect("make a folder");
+    let (certificate, key) = ("pki/issued/gateway.crt", "pki/issued/gateway.key");
+    let tls = format!(
+        "[[listener]]\nname = 'x'\naddress = '127.0.0.1:1'\n[listener.tls]\ncertificate = '{certificate}'\nkey = '{key}'\n"
+    );
+    let bridge =
+        "[[bridge]]\nname = 'x'\naddress = 'mqtts://h'\n[[bridge.route]]\ntopic = 'a'\ndirection = 'out'\n";
+    let auth = |name: &str, more: &str| format!("[auth]\nbackends = ['{name}']\n[auth.{name}]\n{more}\n");
+    let sql = "user = 'u'\ntls = 'required'\nuser_query = 'SELECT a FROM b WHERE c = %s'";
+    let oauth2 = "introspection_url = 'http://h/'\nclient_id = 'x'";
+    for (toml, named) in [
+        (auth("files", "password_file = 'FILE'"), "password_file"),
+        (auth("files", "acl_file = 'FILE'"), "acl_file"),
+        (auth("cdb", "file = 'FILE'"), "file"),
+        (auth("sqlite", "path = 'FILE'\nuser_query = 'SELECT a FROM b WHERE c = %s'"), "path"),
+        (auth("http", "user_url = 'https://h/'\nca = 'FILE'"), "ca"),
+        (auth("oauth2", &format!("{oauth2}\nclient_secret_file = 'FILE'")), "client_secret_file"),
+        (auth("python", "module = 'm'\n[auth.python.opts_files]\nx = 'FILE'"), "x"),
+        (auth("redis", "password_file = 'FILE'"), "password_file"),
+        (auth("mysql", &format!("{sql}\nca = 'FILE'")), "ca"),
+        (auth("postgres", &format!("{sql}\nca = 'FILE'")), "ca"),
+        (auth("postgres", &format!("{sql}\ncertificate = 'FILE'\nkey = 'FILE'")), "certificate"),
+        (auth("mysql", &format!("{sql}\npassword_file = 'FILE'")), "password_file"),
+        (tls.replace(certificate, "FILE"), "certificate"),
+        (tls.replace(key, "FILE"), "key"),
+        (format!("{tls}client_certificate = 'required'\nclient_ca = 'FILE'\n"), "client_ca"),
+        (format!("{tls}client_certificate = 'required'\nclient_ca = 'pki/ca.crt'\ncrl = 'FILE'\n"), "crl"),
+        (format!("{bridge}[bridge.tls]\nca = 'FILE'\n"), "ca"),
+        (format!("{bridge}[bridge.tls]\ncertificate = 'FILE'\nkey = '{key}'\n"), "certificate"),
+        (bridge.replace("address", "username = 'u'\npassword_file = 'FILE'\naddress"), "password_file"),
+        (
+            "[latch]\napplication_id = 'WqfhYgvjdVUiPtmWTQyr'\nsecret_file = 'FILE'\n".to_owned(),
+            "secret_file",
+        ),
+    ] {
+        for file in ["pipe", "/dev/zero", "folder"] {
+            write(place.path(), &format!("[gateway]\nstate = 'state'\n{}", toml.replace("FILE", file)));
+            let answer = command(&place, "check").exits(2);
+            assert!(answer.err.contains("not a regular file"), "{named} = {file}: {answer:?}");
+        }
+    }
+}
+
+/// Bug: each of these passed the check, and then nobody was let in.
+#[test]
+fn a_web_service_that_can_never_be_asked_is_told_by_the_check() {
+    let place = workplace();
+    for (lines, said) in [
+        ("timeout = '0s'", "`auth.http.timeout` is no time at all"),
+        ("acl_url = 'http://[::1'", "`auth.http.acl_url` is not an address"),
+        ("headers = ['Content-Length: 5']", "`auth.http.headers` holds `Content-Length`"),
+        ("headers = ['transfer-encoding: chunked']", "follows from the address and the body"),
+        ("headers = ['Host: x']", "follows from the address and the body"),
+        ("dialect = 'auth-plug'\nheaders = ['Authorization: Basic x']", "sends by itself"),
+    ] {
+        write(
+            place.path(),
+            &format!("[auth]\nbackends = ['http']\n[auth.http]\nuser_url = 'http://h/'\n{lines}\n"),
+        );
+        let answer = command(&place, "check").exits(2);
+        assert!(answer.err.contains(said), "{lines}: {}", answer.err);
+    }
+}

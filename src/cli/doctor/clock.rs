@@ -34,7 +34,7 @@ pub fn look(config: &Config, findings: &mut Findings) {
     }
     for (file, is_server) in certificates(config) {
         // A file that is no certificate was told with the configuration.
-        let Ok(all) = std::fs::read(&file.path)
+        let Ok(all) = crate::file::read(&file.path, crate::file::PEM)
             .map_err(|_| ())
             .and_then(|bytes| Certificate::read_all(&bytes).map_err(|_| ()))
         else {

@@ -1,8 +1,9 @@
 //! The state directory and the databases in it.
 
-use std::{fs::File, io::Read, path::Path};
+use std::{io::Read, path::Path};
 
 use super::finding::Findings;
+use crate::file;
 use crate::store::{AccountsDb, LockDb, PairingsDb, StateDb, lost};
 
 /// How each database begins.
@@ -19,7 +20,7 @@ pub fn look(state: &Path, findings: &mut Findings) {
     for name in [AccountsDb::FILE, StateDb::FILE, LockDb::FILE, PairingsDb::FILE] {
         let path = state.join(name);
         let mut begins = [0; 16];
-        match File::open(&path).and_then(|mut file| file.read_exact(&mut begins)) {
+        match file::open(&path, u64::MAX).and_then(|(mut file, _)| file.read_exact(&mut begins)) {
             Ok(()) if begins == *BEGINNING => {}
             Ok(()) => findings.wrong(path.display(), "it is no SQLite database", restore),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -35,6 +36,11 @@ pub fn look(state: &Path, findings: &mut Findings) {
                 findings.wrong(path.display(), what, "run this as the gateway's user or as root (sudo)");
             }
         }
+    }
+    if !AccountsDb::exists(state) && findings.all_is_fine() {
+        let what = "there is no database of accounts yet, so nobody can log in with one";
+        let help = "`latchgate setup` or `latchgate user add` begins one; if there was one, is `state` in [gateway] the right directory?";
+        findings.warn(state.display(), what, help);
     }
     if findings.all_is_fine() {
         findings.fine(state.display(), "no database is missing or empty");

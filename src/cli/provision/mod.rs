@@ -77,7 +77,8 @@ fn provision(file: &Path, root: &Path) -> anyhow::Result<Vec<String>> {
     let mut done = Vec::new();
     for named in card.files() {
         let name = named.path.file_name().context("a file without a name")?;
-        let bytes = fs::read(&named.path).with_context(|| format!("cannot read {}", named.path.display()))?;
+        let bytes = crate::file::read(&named.path, crate::file::PEM)
+            .with_context(|| format!("cannot read {}", named.path.display()))?;
         place.for_the_gateway(Path::new(name), &bytes)?;
         done.push(format!("{} taken from the card", name.to_string_lossy()));
     }

@@ -37,11 +37,11 @@ section! {
     /// What travels; as many as needed, each beginning with `[[bridge.route]]`. A message takes the first one that
     /// matches.
     pub struct BridgeRoute {
-        /// Topic filter. The topic on this gateway is local_prefix and this, on the remote broker remote_prefix and this.
+        /// Topic filter; every route has one. The topic on this gateway is local_prefix and this, on the remote broker remote_prefix and this.
         /// Empty: one single topic, local_prefix here and remote_prefix there.
         pub topic: String => Pattern = String::new(),
 
-        /// Which way.
+        /// Which way. Every route says it.
         pub direction: Direction => OneOf<Direction> = Direction::Out,
 
         /// The highest QoS at which messages travel. At 1 and 2 what was acknowledged to a publisher is kept until the

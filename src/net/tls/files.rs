@@ -1,13 +1,7 @@
 //! The files of a TLS listener: read, checked against each other, and made into what a handshake needs.
 
-use std::{
-    fs::File,
-    io::Read,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
-    sync::Arc,
-};
+use std::{os::unix::fs::MetadataExt, sync::Arc};
 
-use rustix::fs::OFlags;
 use rustls::{
     DistinguishedName, InconsistentKeys, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, ring},
@@ -23,10 +17,11 @@ use rustls::{
 use x509_parser::parse_x509_crl;
 
 use super::term::{Kind, Term};
-use crate::config::{ClientCertificate, NamedFile, Problem, Tls};
+use crate::{
+    config::{ClientCertificate, NamedFile, Problem, Tls},
+    file,
+};
 
-/// The largest file that is read, in bytes: lists of revoked certificates may be long.
-const LARGEST: u64 = 16 << 20;
 /// Sessions that may be resumed, for each listener.
 const SESSIONS: usize = 1024;
 
@@ -82,21 +77,12 @@ pub(in crate::net) fn unusable(file: &NamedFile, why: impl std::fmt::Display) ->
 }
 
 /// The bytes of a file, and whether others than its owner and group may read it.
-pub(in crate::net) fn read(file: &NamedFile) -> Result<(Vec<u8>, bool), Problem> {
-    let mut bytes = Vec::new();
-    let mut read = || {
-        // Opening a pipe would wait for whoever writes to it.
-        let flags = OFlags::NONBLOCK.bits().cast_signed();
-        let open = File::options().read(true).custom_flags(flags).open(&file.path)?;
-        let metadata = open.metadata()?;
-        if !metadata.is_file() {
-            return Err(std::io::Error::other("it is not a regular file"));
-        }
-        let mode = metadata.mode();
-        open.take(LARGEST + 1).read_to_end(&mut bytes)?;
-        Ok(mode & 0o007 != 0)
+pub(in crate::net) fn read(named: &NamedFile) -> Result<(Vec<u8>, bool), Problem> {
+    let read = || {
+        let (open, metadata) = file::open(&named.path, file::PEM)?;
+        Ok((file::content(open, file::PEM)?, metadata.mode() & 0o007 != 0))
     };
-    let open_to_all = read().map_err(|error: std::io::Error| {
+    read().map_err(|error: std::io::Error| {
         let help = match error.kind() {
             std::io::ErrorKind::NotFound => {
                 "give the path of a PEM file; a relative one starts at this file's folder"
@@ -104,12 +90,8 @@ pub(in crate::net) fn read(file: &NamedFile) -> Result<(Vec<u8>, bool), Problem>
             std::io::ErrorKind::PermissionDenied => "let the gateway's user read it",
             _ => "give the path of a PEM file",
         };
-        file.wrong(format_args!("cannot be read: {error}"), help)
-    })?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(file.wrong(format_args!("has more than {LARGEST} bytes"), "give a PEM file"));
-    }
-    Ok((bytes, open_to_all))
+        named.wrong(format_args!("cannot be read: {error}"), help)
+    })
 }
 
 /// Every piece of the kind `T` in a PEM file; at least one.

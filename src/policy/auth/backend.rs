@@ -187,6 +187,12 @@ impl Failure {
     pub fn of_question(what: impl fmt::Display) -> Self {
         Failure { what: what.to_string(), again: false, sick: false }
     }
+
+    /// What a question that cannot be put comes to: nothing is known about it there. What was answered before, when it
+    /// could be put, does not count any more.
+    pub fn unless_of_question(self) -> Result<Reply, Failure> {
+        if self.sick { Err(self) } else { Ok(Reply::new(Answer::Unknown, self.what)) }
+    }
 }
 
 impl Answer {

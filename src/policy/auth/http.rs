@@ -46,6 +46,9 @@ pub enum AnswerBy {
     Text,
 }
 
+/// Longest address of a request in bytes: what RFC 9110 (section 4.1) has every service understand.
+const LONGEST: usize = 8000;
+
 /// How the service is asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpSettings {
@@ -148,11 +151,14 @@ impl HttpBackend {
         }
     }
 
-    fn request(&self, who: &Who, question: &Question) -> Result<Request<Full<Bytes>>, Failure> {
-        let url = self.url(question).ok_or_else(|| Failure::lasting("it has no address for this"))?;
+    /// The request that asks; or why the question cannot be put, which is a fault of the question alone: whoever can make
+    /// one up must not have the service taken for broken.
+    fn request(&self, who: &Who, question: &Question) -> Result<Request<Full<Bytes>>, String> {
+        let url = self.url(question).ok_or("it has no address for this")?;
         let password = match question {
-            Question::Login(password) => std::str::from_utf8(&password.0)
-                .map_err(|_| Failure::lasting("a password that is no text cannot be sent"))?,
+            Question::Login(password) => {
+                std::str::from_utf8(&password.0).map_err(|_| "a password that is no text")?
+            }
             _ => "",
         };
         let origin = who.address.ip().to_string();
@@ -168,12 +174,23 @@ impl HttpBackend {
             request = request.header(name, value);
         }
         if plug && matches!(question, Question::Login(_)) {
+            // RFC 7617: the first colon ends the name, so it would be somebody else's.
+            if who.user.contains(':') {
+                return Err("a name with a colon cannot be sent as HTTP Basic".to_owned());
+            }
             let pair = BASE64_STANDARD.encode(format!("{}:{password}", who.user));
             request = request.header(header::AUTHORIZATION, format!("Basic {pair}"));
         }
         let (url, kind, body) = if self.method == Method::GET {
             let joint = if url.contains('?') { '&' } else { '?' };
-            (format!("{url}{joint}{}", form(fields)), None, String::new())
+            let url = format!("{url}{joint}{}", form(fields));
+            if url.len() > LONGEST {
+                return Err(format!(
+                    "its address would have {} bytes, and {LONGEST} at most are sent",
+                    url.len()
+                ));
+            }
+            (url, None, String::new())
         } else if as_form {
             (url.to_owned(), Some("application/x-www-form-urlencoded"), form(fields))
         } else {
@@ -186,14 +203,15 @@ impl HttpBackend {
             request = request.header(header::CONTENT_TYPE, kind);
         }
         let request = request.uri(url).body(Full::from(body));
-        request.map_err(|error| Failure::lasting(format_args!("the request cannot be written: {error}")))
+        request.map_err(|error| format!("the request cannot be written: {error}"))
     }
 
     fn read(&self, page: &Page) -> Result<Reply, Failure> {
         let Page { status, body } = page;
         let reply = |answer, why: &str| Ok(Reply::new(answer, format!("HTTP {status}{why}")));
         match (status, self.settings.answer) {
-            (500.., _) => Err(Failure::passing(format_args!("HTTP {status}"))),
+            // It has no time for anybody.
+            (408 | 429 | 500.., _) => Err(Failure::passing(format_args!("HTTP {status}"))),
             (200..=299, AnswerBy::Status) => reply(Answer::Allow, ""),
             (200..=299, AnswerBy::Json) => match serde_json::from_slice::<Value>(body) {
                 Ok(object) if object["ok"] == true => reply(Answer::Allow, ", ok"),
@@ -222,12 +240,13 @@ impl Remote for HttpBackend {
 
     fn ask<'a>(&'a self, who: &'a Who, question: &'a Question) -> Asking<'a> {
         Box::pin(async move {
-            // Whoever sends one must not have the service taken for broken.
-            if matches!(question, Question::Login(password) if std::str::from_utf8(&password.0).is_err()) {
-                return Ok(Reply::new(Answer::Unknown, "a password that is no text"));
+            match self.request(who, question) {
+                Ok(request) => match self.web.send(request).await {
+                    Ok(page) => self.read(&page),
+                    Err(failure) => failure.unless_of_question(),
+                },
+                Err(why) => Ok(Reply::new(Answer::Unknown, why)),
             }
-            let page = self.web.send(self.request(who, question)?).await?;
-            self.read(&page)
         })
     }
 }
@@ -327,6 +346,11 @@ mod tests {
             (Status, 204, "no", Some(Answer::Allow)),
             (Status, 302, "", Some(Answer::Unknown)),
             (Status, 403, "", Some(Answer::Unknown)),
+            (Status, 400, "", Some(Answer::Unknown)),
+            (Status, 414, "", Some(Answer::Unknown)),
+            (Status, 431, "", Some(Answer::Unknown)),
+            (Status, 408, "", None),
+            (Status, 429, "", None),
             (Status, 500, "", None),
             (Json, 200, r#"{"ok":true}"#, Some(Answer::Allow)),
             (Json, 200, r#"{"ok":false,"error":"x"}"#, Some(Answer::Unknown)),

@@ -16,7 +16,7 @@ use crate::policy::{
     certificate::Shown,
     decision::{Denial, Stage},
     metrics::Metrics,
-    policy::{Secret, number_of},
+    policy::{Secret, is_disabled, number_of},
     throttle::Throttle,
 };
 
@@ -99,37 +99,25 @@ struct Step<'a> {
     user: &'a str,
     stored: Option<Arc<str>>,
     salt: SaltReading,
-    state: State,
-}
-
-/// How an account stands.
-enum State {
-    /// With the number of its password.
-    Enabled(i64),
-    Disabled,
-    Unknown,
+    /// The number of the password.
+    credential: Option<i64>,
 }
 
 impl<'a> Candidate<'a> {
     fn steps(&self, book: &Book) -> Vec<Step<'a>> {
         let step = |(backend, user): (&'a Backend, &'a str)| {
-            let (stored, salt, state) = match &backend.kind {
+            let (stored, salt, credential) = match &backend.kind {
                 Kind::Sqlite => match book.account(user) {
-                    Some(account) => {
-                        let enabled = account.enabled;
-                        let state =
-                            if enabled { State::Enabled(account.credential) } else { State::Disabled };
-                        (account.hash.clone(), SaltReading::Auto, state)
-                    }
-                    None => (None, SaltReading::Auto, State::Unknown),
+                    Some(account) => (account.hash.clone(), SaltReading::Auto, Some(account.credential)),
+                    None => (None, SaltReading::Auto, None),
                 },
                 Kind::Files(files) => match files.reading().stored(user) {
-                    Some(stored) => (Some(stored.clone()), files.salt(), State::Enabled(number_of(stored))),
-                    None => (None, SaltReading::Auto, State::Unknown),
+                    Some(stored) => (Some(stored.clone()), files.salt(), Some(number_of(stored))),
+                    None => (None, SaltReading::Auto, None),
                 },
-                Kind::Asked(_) => (None, SaltReading::Auto, State::Unknown),
+                Kind::Asked(_) => (None, SaltReading::Auto, None),
             };
-            Step { backend, user, stored, salt, state }
+            Step { backend, user, stored, salt, credential }
         };
         self.route.iter().copied().map(step).collect()
     }
@@ -190,9 +178,25 @@ impl Login {
         &*self.store
     }
 
-    /// Verifies a login: the backends are asked in order, and the first that knows the password has admitted it. Elsewhere
-    /// too, an unknown user, a wrong password and an account without one are answered alike, and as late.
+    /// Verifies a login: the backends are asked in order, and the first that knows the password has admitted it, unless the
+    /// gateway's own account of that name is disabled. Elsewhere too, an unknown user, a wrong password and an account
+    /// without one are answered alike, and as late.
     pub async fn verify(
+        &self,
+        book: &ArcSwap<Book>,
+        candidate: Candidate<'_>,
+        password: Option<&Secret>,
+    ) -> Result<Admitted, Denial> {
+        let route = candidate.route.clone();
+        let admitted = self.find_backend(book, candidate, password).await?;
+        // Only who knows the password is told.
+        match is_disabled(&route, &book.load()) {
+            false => Ok(admitted),
+            true => Err(Denial::not_authorized(Stage::Login, None, "the account is disabled")),
+        }
+    }
+
+    async fn find_backend(
         &self,
         book: &ArcSwap<Book>,
         candidate: Candidate<'_>,
@@ -270,20 +274,15 @@ impl Login {
                 _ => {
                     let others = steps[place + 1..].iter();
                     let decides = others.filter(|step| !local(&step.backend.kind)).count() == 0;
-                    let decides = decides && last == Some(place);
+                    // Who is known here or nowhere has failed now; who may be known to one that does not answer has not.
+                    let decides = decides && last == Some(place) && (!silent || step.stored.is_some());
                     match self.judge(user, step, password, address, decides).await {
                         Judged::Right => {
-                            return match step.state {
-                                State::Enabled(credential) => Ok(Admitted {
-                                    backend: name(),
-                                    credential: Some(credential),
-                                    grant: None,
-                                }),
-                                State::Disabled => {
-                                    let why = "the account is disabled";
-                                    Err(Denial::not_authorized(Stage::Login, None, why))
+                            return match step.credential {
+                                credential @ Some(_) => {
+                                    Ok(Admitted { backend: name(), credential, grant: None })
                                 }
-                                State::Unknown => Err(wrong()),
+                                None => Err(wrong()),
                             };
                         }
                         Judged::Wrong(delay) => {
@@ -295,14 +294,16 @@ impl Login {
                 }
             }
         }
-        // Who is told that nobody could be asked has not failed: an outage must not ban those whose passwords are right.
+        // Whoever may be known to a backend that does not answer is told so, known here or not: the answer must not tell who has
+        // an account here. But an outage must not ban those whose passwords are right, so only who is known to be wrong has
+        // failed.
         if silent && !wrong_here {
             return Err(Denial::unanswered());
         }
         // No hashing slot is held meanwhile.
         let delay = outcome.unwrap_or_else(|| self.throttle.failed(user, address, Instant::now()));
         tokio::time::sleep(delay).await;
-        Err(wrong())
+        Err(if silent { Denial::unanswered() } else { wrong() })
     }
 
     /// Asks a backend elsewhere.
@@ -347,7 +348,7 @@ impl Login {
             if stored.is_some() || (decoy && judged.is_none()) {
                 let text = stored.as_ref().map(|stored| stored.text.clone());
                 let salt = stored.as_ref().map(|stored| stored.salt).unwrap_or_default();
-                let known = Step { stored: text.clone(), salt, state: State::Unknown, ..*step };
+                let known = Step { stored: text.clone(), salt, credential: None, ..*step };
                 match self.judge(name, &known, password, address, decides && judged.is_none()).await {
                     Judged::Right => {
                         let errand = Errand {
@@ -416,7 +417,8 @@ impl Login {
         }
         let (user, password, name) = (user.to_owned(), password.to_vec(), name.to_owned());
         let (store, memory, salt) = (self.store.clone(), self.memory.clone(), step.salt);
-        let upgrade = self.upgrade && matches!(step.backend.kind, Kind::Sqlite);
+        let ours = matches!(step.backend.kind, Kind::Sqlite);
+        let (upgrade, backend) = (self.upgrade && ours, step.backend.name.clone());
         let decoy = self.decoy.load_full();
         let (metrics, throttle) = (self.metrics.clone(), self.throttle.clone());
         let verify = move || {
@@ -430,7 +432,8 @@ impl Login {
             let parsed = match StoredPassword::parse_reading(form, salt) {
                 Ok(parsed) => parsed,
                 Err(error) => {
-                    tracing::error!(?user, %error, "the stored password is not usable: nobody can log in with it; set a new one with `latchgate user password`");
+                    let how = if ours { "with `latchgate user password`" } else { "where the account is" };
+                    tracing::error!(?user, %backend, %error, "the stored password is not usable: nobody can log in with it; set a new one {how}");
                     return (false, Some(busy_work(&decoy, &password)));
                 }
             };

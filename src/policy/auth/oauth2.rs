@@ -82,7 +82,9 @@ impl Oauth2Backend {
     }
 
     fn request(&self, token: &[u8]) -> Result<Request<Full<Bytes>>, Failure> {
-        let token = std::str::from_utf8(token).map_err(|_| Failure::lasting("the token is no text"))?;
+        // Whoever sends one must not have the server taken for broken.
+        let token =
+            std::str::from_utf8(token).map_err(|_| Failure::of_question("a token that is no text"))?;
         // RFC 6749 section 2.3.1: both are encoded as in a form before they are joined.
         let coded = |text: &str| form([("", text)])[1..].to_owned();
         let Oauth2Settings { url, client_id, client_secret, .. } = &self.settings;
@@ -99,8 +101,14 @@ impl Oauth2Backend {
     fn read(&self, page: &Page, user: &str, now: SystemTime) -> Result<Reply, Failure> {
         match page.status {
             200 => {}
-            status @ (500 | 502 | 503 | 504) => return Err(Failure::passing(format_args!("HTTP {status}"))),
-            status @ (401 | 403) => {
+            status @ (408 | 429 | 500 | 502 | 503 | 504) => {
+                return Err(Failure::passing(format_args!("HTTP {status}")));
+            }
+            // What is said of a token that is too long, or none. It may be about the gateway too (RFC 6749 section 5.2).
+            status @ (400 | 413 | 414 | 422 | 431) if !is_about_us(&page.body) => {
+                return Ok(Reply::new(Answer::Unknown, format!("HTTP {status}: it takes no such token")));
+            }
+            status @ (400..=403 | 413 | 414 | 422 | 431) => {
                 let what = "it does not know the gateway: see client_id and client_secret_file";
                 return Err(Failure::lasting(format_args!("HTTP {status}: {what}")));
             }
@@ -142,6 +150,13 @@ impl Oauth2Backend {
     }
 }
 
+/// Whether an answer that is no introspection says that the gateway, and not the token, is at fault.
+fn is_about_us(body: &[u8]) -> bool {
+    let error = serde_json::from_slice::<serde_json::Value>(body).ok();
+    let error = error.as_ref().and_then(|body| body["error"].as_str());
+    matches!(error, Some("invalid_client" | "unauthorized_client" | "access_denied"))
+}
+
 /// What scopes allow: `mqtt:read:FILTER` and `mqtt:write:FILTER`, or with dots, several of each. Others, and those whose
 /// filter is none, are left out. A scope is data of somebody else: `%u` in it stands for nothing.
 fn rules(scopes: &str) -> RuleSet {
@@ -172,12 +187,14 @@ impl Remote for Oauth2Backend {
             let Question::Login(token) = question else {
                 return Err(Failure::lasting("it is asked about tokens only"));
             };
-            // Whoever sends one must not have the server taken for broken.
-            if std::str::from_utf8(&token.0).is_err() {
-                return Ok(Reply::new(Answer::Unknown, "a token that is no text"));
+            let sent = match self.request(&token.0) {
+                Ok(request) => self.web.send(request).await,
+                Err(failure) => Err(failure),
+            };
+            match sent {
+                Ok(page) => self.read(&page, &who.user, SystemTime::now()),
+                Err(failure) => failure.unless_of_question(),
             }
-            let page = self.web.send(self.request(&token.0)?).await?;
-            self.read(&page, &who.user, SystemTime::now())
         })
     }
 }
@@ -229,9 +246,15 @@ mod tests {
         ] {
             assert_eq!(answer(claim, 200, &body), expected, "{claim:?} {body}");
         }
-        for status in [204, 302, 400, 401, 500, 503] {
+        for status in [204, 302, 401, 403, 404, 408, 429, 500, 503] {
             assert_eq!(answer(Free, status, &with("")), None, "{status}");
         }
+        // What one token brings about is no outage; what the gateway's own registration does is.
+        for status in [400, 413, 414, 422, 431] {
+            assert_eq!(answer(Free, status, "<html>"), Some(Answer::Unknown), "{status}");
+        }
+        assert_eq!(answer(Free, 400, "{\"error\":\"invalid_client\"}"), None);
+        assert_eq!(answer(Free, 400, "{\"error\":\"invalid_request\"}"), Some(Answer::Unknown));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::web::{WebError, roots};
-use crate::policy::policy::Secret;
+use crate::{file, policy::policy::Secret};
 
 /// How long a connection that nobody uses is kept: less than what firewalls remember.
 const IDLE: Duration = Duration::from_secs(60);
@@ -150,10 +150,10 @@ fn client_config(settings: &ServerSettings) -> Result<ClientConfig, ServerError>
         path: path.clone(),
         why: why.to_string(),
     };
-    let chain: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(certificate).map_err(|error| wrong(certificate, &error))?.collect();
+    let read = |path: &PathBuf| file::read(path, file::PEM).map_err(|error| wrong(path, &error));
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(certificate)?).collect();
     let chain = chain.map_err(|error| wrong(certificate, &error))?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, &error))?;
+    let private = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| wrong(key, &error))?;
     config.with_client_auth_cert(chain, private).map_err(|error| wrong(certificate, &error))
 }
 
@@ -162,7 +162,7 @@ pub(super) fn trusted_files(settings: &ServerSettings) -> Result<Vec<Vec<u8>>, W
     // What is wrong with the file is told here, not when somebody logs in.
     trusted(settings)?;
     match &settings.ca {
-        Some(path) => match std::fs::read(path) {
+        Some(path) => match file::read(path, file::PEM) {
             Ok(bytes) => Ok(vec![bytes]),
             Err(error) => Err(WebError::Ca { path: path.clone(), why: error.to_string() }),
         },

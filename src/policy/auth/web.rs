@@ -7,7 +7,11 @@ use std::{
 };
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::{Request, Uri, body::Bytes, header};
+use hyper::{
+    Request,
+    body::{Body, Bytes},
+    header,
+};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -19,9 +23,12 @@ use rustls::{
 };
 
 use super::backend::Failure;
+use crate::file;
 
 /// Largest answer in bytes: a yes, or what a token is good for.
 const LARGEST: usize = 256 * 1024;
+/// Length of a body in bytes from which a service may break off: names of devices and topics do not come to that.
+const LONG: u64 = 16 * 1024;
 /// How long a connection that nobody uses is kept.
 const IDLE: Duration = Duration::from_secs(60);
 /// Connections that are kept.
@@ -80,24 +87,28 @@ impl Web {
     pub async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Page, Failure> {
         let agent = header::HeaderValue::from_static(concat!("latchgate/", env!("CARGO_PKG_VERSION")));
         request.headers_mut().entry(header::USER_AGENT).or_insert(agent);
-        let answer = self.0.request(request).await.map_err(|error| Failure::passing(chain(&error)))?;
-        let status = answer.status().as_u16();
+        let length = request.body().size_hint().lower();
+        let answer = self.0.request(request).await.map_err(|error| {
+            let what = chain(&error);
+            match length > LONG && !error.is_connect() {
+                // Some services break off what is too long for them: that is no outage.
+                true => Failure::of_question(format_args!("{what}, in a request of {length} bytes")),
+                false => Failure::passing(what),
+            }
+        })?;
+        let status = answer.status();
         match Limited::new(answer.into_body(), LARGEST).collect().await {
-            Ok(body) => Ok(Page { status, body: body.to_bytes() }),
+            Ok(body) => Ok(Page { status: status.as_u16(), body: body.to_bytes() }),
+            // An error page may repeat what was asked. What counts is the status.
+            Err(error) if status.is_client_error() && error.is::<LengthLimitError>() => {
+                Ok(Page { status: status.as_u16(), body: Bytes::new() })
+            }
             Err(error) if error.is::<LengthLimitError>() => {
                 Err(Failure::lasting(format_args!("its answer is larger than {LARGEST} bytes")))
             }
             Err(error) => Err(Failure::passing(chain(&*error))),
         }
     }
-}
-
-/// Whether a text is an address that can be asked.
-pub fn is_address(text: &str) -> bool {
-    text.parse::<Uri>().is_ok_and(|uri| {
-        let authority = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-        authority && matches!(uri.scheme_str(), Some("http" | "https"))
-    })
 }
 
 pub(super) fn roots(ca: Option<&Path>) -> Result<RootCertStore, WebError> {
@@ -108,7 +119,8 @@ pub(super) fn roots(ca: Option<&Path>) -> Result<RootCertStore, WebError> {
         return Ok(roots);
     };
     let wrong = |why: String| WebError::Ca { path: path.to_owned(), why };
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))? {
+    let bytes = file::read(path, file::PEM).map_err(|error| wrong(error.to_string()))?;
+    for certificate in CertificateDer::pem_slice_iter(&bytes) {
         let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
         roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
     }
@@ -162,15 +174,5 @@ mod tests {
     fn whatever_a_value_holds_it_stays_one_value() {
         assert_eq!(form([("a", "x y"), ("b", "1&c=2#+%\0é")]), "a=x+y&b=1%26c%3D2%23%2B%25%00%C3%A9");
         assert_eq!(form([]), "");
-    }
-
-    #[test]
-    fn an_address_has_a_scheme_and_a_host_and_no_password() {
-        for right in ["http://127.0.0.1:8080/lampi/auth", "https://am.example/introspect?realm=edge"] {
-            assert!(is_address(right), "{right}");
-        }
-        for wrong in ["", "/auth", "ftp://h/x", "http://", "https://u:p@h/x", "h:80"] {
-            assert!(!is_address(wrong), "{wrong}");
-        }
     }
 }

@@ -24,6 +24,9 @@ impl Policy {
         const CHANGED: Option<&str> = Some("the password was changed");
         let Identity { user, listener, backend, credential, .. } = identity;
         let settings = self.settings.load();
+        if is_disabled(&settings.backends.route(listener, user), book) {
+            return Some("the account is disabled");
+        }
         let askers = settings.backends.askers(listener, user, backend.as_deref());
         if let Some(name) = backend
             && !askers.iter().any(|(asked, _)| asked.name == *name)
@@ -34,7 +37,6 @@ impl Policy {
             let own = backend.as_ref() == Some(name);
             match (kind, credential) {
                 (Kind::Sqlite, _) => match (book.account(user), credential) {
-                    (Some(account), _) if !account.enabled => Some("the account is disabled"),
                     (None, Some(_)) if own => GONE,
                     (Some(account), Some(credential)) if own && account.credential != *credential => CHANGED,
                     _ => None,
@@ -62,6 +64,14 @@ impl Policy {
             Kind::Asked(_) => false,
         }
     }
+}
+
+/// Whether the gateway's own account is disabled of somebody whom these backends are asked about, whichever of them knows the
+/// password.
+pub(in crate::policy) fn is_disabled(route: &[(&Backend, &str)], book: &Book) -> bool {
+    route.iter().any(|(backend, user)| {
+        matches!(backend.kind, Kind::Sqlite) && book.account(user).is_some_and(|account| !account.enabled)
+    })
 }
 
 /// The number of a stored password in a file: another for every other text. It cannot be read back.

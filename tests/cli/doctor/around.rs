@@ -153,6 +153,19 @@ fn a_backend_that_answers_is_fine_and_one_that_fails_or_hangs_or_is_gone_is_told
     doctor(&place).has("backends", "wrong", "does not answer");
 }
 
+/// Bug: a service that fails when it is asked about superusers was told although nobody asks it.
+#[test]
+fn superusers_of_a_backend_are_not_looked_at_where_they_do_not_count() {
+    let service = Peer::service();
+    let asked = "superusers = false";
+    let place = place(&asks(&service, asked));
+    service.script("{\"answer\": \"status\", \"mode\": \"error\"}");
+    let report = doctor(&place);
+    report.has("backends", "wrong", "(login)");
+    let found = report.0["findings"].to_string();
+    assert!(!found.contains("(superuser)"), "{found}");
+}
+
 #[test]
 fn a_backend_that_says_yes_to_anybody_is_told() {
     let cloud = Peer::service();

@@ -132,3 +132,10 @@ fn files_that_the_gateways_user_cannot_read_are_told() {
     write(place.path(), &format!("[gateway]\nstate = \"state\"\n{bridge}"));
     doctor(&place).has("secrets", "wrong", "the gateway's user (number 12345) cannot read it");
 }
+
+/// Bug: where nothing was set up yet the databases were said to be fine.
+#[test]
+fn a_folder_without_any_database_is_told() {
+    let place = super::super::workplace();
+    super::doctor(&place).has("databases", "warning", "there is no database of accounts yet");
+}

@@ -17,7 +17,8 @@ from urllib.parse import parse_qsl, urlsplit
 USERS = {"ann": "password", "root": "password", "bob": "password"}
 asked = []
 # mode: answer | error | hang | slow | garbage | close; answer: status | json | text
-script = {"mode": "answer", "answer": "status", "deny": [], "header": None, "rights": None}
+# no: the status of a no
+script = {"mode": "answer", "answer": "status", "deny": [], "header": None, "rights": None, "no": 403}
 lock = threading.Lock()
 
 
@@ -85,7 +86,7 @@ class Handler(BaseHTTPRequestHandler):
         with lock:
             asked.append({"method": self.command, "path": url.path, "fields": fields,
                           "headers": {name.lower(): value for name, value in self.headers.items()}})
-            mode, form = script["mode"], script["answer"]
+            mode, form, no = script["mode"], script["answer"], script["no"]
         if mode == "hang":
             time.sleep(30)
             return None
@@ -105,7 +106,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(200, json.dumps({"ok": yes, "error": "" if yes else "no"}).encode())
         if form == "text":
             return self.reply(200, b"ok" if yes else b"no")
-        return self.reply(200 if yes else 403)
+        return self.reply(200 if yes else no)
 
     do_GET = do_POST = do_PUT = answer
 

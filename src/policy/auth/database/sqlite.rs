@@ -73,6 +73,9 @@ impl SqliteBackend {
         let queries = Queries::compile(settings, Sql::Sqlite)?;
         let stamp = stamp(&path);
         let unusable = |error: rusqlite::Error| SqliteError::File(error.to_string());
+        if path.metadata().is_ok_and(|file| !file.is_file()) {
+            return Err(SqliteError::File("it is not a regular file".to_owned()));
+        }
         let connection = connect(&path, BUSY).map_err(unusable)?;
         let version = version(&connection).map_err(unusable)?;
         for (kind, statement) in queries.all() {
@@ -93,7 +96,9 @@ impl SqliteBackend {
             let mut idle = self.idle.lock();
             idle.generation += 1;
             idle.connections.clear();
-            watch.connection = connect(&self.path, Duration::ZERO).ok();
+            // Opening a pipe would wait for whoever writes to it.
+            let is_file = self.path.metadata().is_ok_and(|file| file.is_file());
+            watch.connection = is_file.then(|| connect(&self.path, Duration::ZERO).ok()).flatten();
             watch.version = watch.connection.as_ref().and_then(|connection| version(connection).ok());
             return replaced;
         }

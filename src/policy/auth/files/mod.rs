@@ -9,12 +9,14 @@ mod cdb;
 mod password_file;
 mod rights;
 
-use std::{fs::File, io::Read, os::unix::fs::OpenOptionsExt, path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use ahash::AHashMap;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use rustix::fs::OFlags;
 
 use super::{
     password::SaltReading,
@@ -216,7 +218,7 @@ impl Reading {
     }
 
     /// Reads what `file` holds; on an error everything stays.
-    fn read_part(&mut self, part: Part, file: &PathBuf, dialect: Dialect) -> Result<(), FileError> {
+    fn read_part(&mut self, part: Part, file: &Path, dialect: Dialect) -> Result<(), FileError> {
         match part {
             Part::Passwords => {
                 self.passwords = Arc::new(password_file::parse(&text(file)?, file, dialect)?);
@@ -255,30 +257,19 @@ impl Reading {
 }
 
 /// The content of a file.
-fn bytes(file: &PathBuf) -> Result<Vec<u8>, FileError> {
-    let fail = |what: String| FileError { file: file.clone(), line: None, what };
-    let unreadable = |error: std::io::Error| fail(format!("cannot be read: {error}"));
-    // Opening a pipe would wait for whoever writes to it.
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let mut open = File::options().read(true).custom_flags(flags).open(file).map_err(unreadable)?;
-    let metadata = open.metadata().map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(fail("cannot be read: it is not a regular file".into()));
-    }
-    let size = metadata.len();
-    if size > LARGEST {
-        return Err(fail(format!("has {size} bytes; at most {LARGEST} are read")));
-    }
-    let mut content = Vec::new();
-    open.read_to_end(&mut content).map_err(unreadable)?;
-    Ok(content)
+fn bytes(file: &Path) -> Result<Vec<u8>, FileError> {
+    crate::file::read(file, LARGEST).map_err(|error| FileError {
+        file: file.to_owned(),
+        line: None,
+        what: format!("cannot be read: {error}"),
+    })
 }
 
 /// The text of a file. What is no UTF-8 cannot be a name or a topic of MQTT.
-fn text(file: &PathBuf) -> Result<String, FileError> {
+fn text(file: &Path) -> Result<String, FileError> {
     String::from_utf8(bytes(file)?).map_err(|error| {
         let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|b| *b == b'\n').count();
-        FileError { file: file.clone(), line: Some(line), what: "is not UTF-8".into() }
+        FileError { file: file.to_owned(), line: Some(line), what: "is not UTF-8".into() }
     })
 }
 

@@ -5,7 +5,7 @@ use std::{
     io::PipeWriter,
     sync::{Arc, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::{Condvar, Mutex};
@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::{
     PythonSettings,
     print::Print,
-    process::{Able, Call, Process, Returned},
+    process::{Able, Call, Process, Returned, Stopping},
 };
 
 /// The wait before a process is replaced; each further one is twice as long, until a question is answered.
@@ -35,6 +35,8 @@ struct Shared {
     print: Arc<Print>,
     desk: Mutex<Desk>,
     bell: Condvar,
+    /// The same as `desk.stopping`, for whoever waits for a process.
+    stopping: Stopping,
 }
 
 #[derive(Default)]
@@ -67,7 +69,8 @@ impl Crew {
     pub fn start(settings: PythonSettings) -> Result<Self, String> {
         let print = Arc::new(Print::new(&settings.module));
         let workers = settings.workers;
-        let shared = Arc::new(Shared { settings, print, desk: Mutex::default(), bell: Condvar::new() });
+        let (desk, bell, stopping) = (Mutex::default(), Condvar::new(), Stopping::default());
+        let shared = Arc::new(Shared { settings, print, desk, bell, stopping });
         let (ready, started) = mpsc::channel();
         let mut crew = Crew {
             shared: shared.clone(),
@@ -118,6 +121,7 @@ impl Crew {
     }
 
     fn begin_to_stop(&self) {
+        self.shared.stopping.get_or_init(Instant::now);
         let mut desk = self.shared.desk.lock();
         desk.stopping = true;
         desk.jobs.clear();
@@ -155,7 +159,7 @@ impl Shared {
 
     /// Waits so long, or until it is to stop; whether it is.
     fn pause(&self, time: Duration) -> bool {
-        let until = std::time::Instant::now() + time;
+        let until = Instant::now() + time;
         let mut desk = self.desk.lock();
         while !desk.stopping && !self.bell.wait_until(&mut desk, until).timed_out() {}
         desk.stopping
@@ -164,8 +168,9 @@ impl Shared {
 
 /// One process after the other. The thread lives as long as they do: they die with it.
 fn work(shared: &Shared, ready: &mpsc::Sender<Result<Able, String>>) {
-    let Shared { settings, print, .. } = shared;
-    let first = listen(print).and_then(|output| Ok((Process::start(settings, &output, print)?, output)));
+    let Shared { settings, print, stopping, .. } = shared;
+    let first =
+        listen(print).and_then(|output| Ok((Process::start(settings, &output, print, stopping)?, output)));
     let (first, output) = match first {
         Ok(started) => started,
         Err(error) => {
@@ -226,15 +231,17 @@ fn lost(print: &Print, fault: &str) -> Option<Process> {
 
 /// A process in place of one that failed, if it can be had.
 fn replace(shared: &Shared, output: &PipeWriter, able: Able) -> Option<Process> {
-    let Shared { settings, print, .. } = shared;
-    match Process::start(settings, output, print) {
+    let Shared { settings, print, stopping, .. } = shared;
+    match Process::start(settings, output, print, stopping) {
         Ok(process) if process.able == able => Some(process),
         Ok(_) => {
             print.say(8, "the module has other functions now: restart the gateway");
             None
         }
         Err(error) => {
-            print.say(8, &error);
+            if stopping.get().is_none() {
+                print.say(8, &error);
+            }
             None
         }
     }

@@ -7,6 +7,7 @@ use std::{
         unix::{net::UnixStream, process::CommandExt},
     },
     process::{Child, Command, Stdio},
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -28,15 +29,23 @@ const BOOT: &str = "import os\ndef read(size):\n b = b''\n while len(b) < size:\
 const LONGEST: usize = 64 * 1024;
 /// How long a process may take to start: imports, and whatever `plugin_init` does.
 const START: Duration = Duration::from_secs(30);
-/// How long a process may take to say farewell.
+/// How long a process may take to say farewell; and, before that, with what it is about when it is to stop.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How often whoever waits for a process looks whether it is to stop.
+const GLANCE: Duration = Duration::from_millis(50);
 /// What of the gateway's environment a process gets; the rest may be secrets.
 const ENVIRONMENT: [&str; 7] = ["PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+
+/// When all processes of a module were told to stop.
+pub(super) type Stopping = Arc<OnceLock<Instant>>;
 
 /// A running process.
 pub(super) struct Process {
     child: Child,
     wire: UnixStream,
+    stopping: Stopping,
+    /// How long it is still waited for once it is to stop; `None`: it is told to.
+    grace: Option<Duration>,
     asked: u64,
     pub able: Able,
 }
@@ -94,7 +103,12 @@ impl Process {
     ///
     /// # Errors
     /// In words, why the module cannot be used.
-    pub fn start(settings: &PythonSettings, output: &PipeWriter, print: &Print) -> Result<Self, String> {
+    pub fn start(
+        settings: &PythonSettings,
+        output: &PipeWriter,
+        print: &Print,
+        stopping: &Stopping,
+    ) -> Result<Self, String> {
         let cannot = |error: io::Error| format!("{} cannot be started: {error}", settings.interpreter);
         let (wire, theirs) = UnixStream::pair().map_err(cannot)?;
         let mut command = Command::new(&settings.interpreter);
@@ -113,9 +127,12 @@ impl Process {
         confine(&mut command, settings.memory);
         let child = command.spawn().map_err(cannot)?;
         let able = Able { login: false, acl: false, minds_payload: false };
-        let mut process = Process { child, wire, asked: 0, able };
+        // A module that hangs while it is imported has nothing to clean up.
+        let (stopping, grace) = (stopping.clone(), Some(Duration::ZERO));
+        let mut process = Process { child, wire, stopping, grace, asked: 0, able };
         drop(command);
         process.able = process.set_up(settings, print)?;
+        process.grace = Some(FAREWELL);
         Ok(process)
     }
 
@@ -181,6 +198,7 @@ impl Process {
 
     /// Has the module clean up, and ends the process.
     pub fn stop(mut self, print: &Print) {
+        self.grace = None;
         let stop = Call { name: "stop", arguments: json!([]), payload: Vec::new() };
         if let Err(fault) = self.call(&stop, FAREWELL, print) {
             print.say(4, &format!("the module did not clean up: {fault}"));
@@ -190,7 +208,7 @@ impl Process {
     fn write(&mut self, bytes: &[u8], until: Instant) -> Result<(), String> {
         let mut rest = bytes;
         while !rest.is_empty() {
-            self.wire.set_write_timeout(Some(left(until)?)).map_err(|error| error.to_string())?;
+            self.wire.set_write_timeout(Some(self.left(until)?)).map_err(|error| error.to_string())?;
             match self.wire.write(rest) {
                 Ok(count) => rest = &rest[count..],
                 Err(error) if is_passing(&error) => {}
@@ -221,7 +239,7 @@ impl Process {
     fn read_exact(&mut self, buffer: &mut [u8], until: Instant) -> Result<(), String> {
         let mut filled = 0;
         while filled < buffer.len() {
-            self.wire.set_read_timeout(Some(left(until)?)).map_err(|error| error.to_string())?;
+            self.wire.set_read_timeout(Some(self.left(until)?)).map_err(|error| error.to_string())?;
             match self.wire.read(&mut buffer[filled..]) {
                 Ok(0) => return Err(self.ended()),
                 Ok(count) => filled += count,
@@ -230,6 +248,17 @@ impl Process {
             }
         }
         Ok(())
+    }
+
+    /// How long one read or write may take.
+    fn left(&self, until: Instant) -> Result<Duration, String> {
+        let now = Instant::now();
+        let left = until.saturating_duration_since(now);
+        let Some(grace) = self.grace else { return in_time(left) };
+        match self.stopping.get() {
+            Some(since) if now >= *since + grace => Err("the gateway is stopping".to_owned()),
+            _ => in_time(left.min(GLANCE)),
+        }
     }
 
     /// How it ended, or that it closed its end.
@@ -293,8 +322,7 @@ fn length(bytes: usize) -> [u8; 4] {
     u32::try_from(bytes).unwrap_or(u32::MAX).to_be_bytes()
 }
 
-fn left(until: Instant) -> Result<Duration, String> {
-    let left = until.saturating_duration_since(Instant::now());
+fn in_time(left: Duration) -> Result<Duration, String> {
     if left.is_zero() { Err("it did not answer in time".to_owned()) } else { Ok(left) }
 }
 
