@@ -22,6 +22,10 @@ pub struct BridgeState {
     pub seconds: u64,
     /// Why it is not connected, as far as is known.
     pub error: Option<String>,
+    /// What went wrong last, also if all is well again.
+    pub last_error: Option<String>,
+    /// How many seconds ago that was.
+    pub last_error_seconds: Option<u64>,
     /// How long the remote broker takes to answer, in milliseconds.
     pub round_trip_ms: Option<f64>,
     /// Filters that the remote broker did not grant.

@@ -9,19 +9,26 @@ pub struct Backoff {
     least: Duration,
     most: Duration,
     next: Duration,
+    /// Whether what ended the last connection is likely to come again.
+    stuck: bool,
 }
 
 impl Backoff {
     pub fn new(least: Duration, most: Duration) -> Self {
-        Backoff { least, most: most.max(least), next: least }
+        Backoff { least, most: most.max(least), next: least, stuck: false }
     }
 
     /// Begins anew once a connection has lasted for as long as the next wait would be. A remote broker that lets the bridge
     /// in and ends each connection at once is not asked all the time.
     pub fn lasted(&mut self, time: Duration) {
-        if time >= self.next {
-            self.next = self.least;
+        if time >= if self.stuck { self.most } else { self.next } {
+            (self.next, self.stuck) = (self.least, false);
         }
+    }
+
+    /// What ended the connection is likely to come again: only one that lasts for the longest wait makes it begin anew.
+    pub fn stuck(&mut self) {
+        self.stuck = true;
     }
 
     /// The wait before the next attempt.
@@ -52,6 +59,12 @@ mod tests {
         }
         backoff.lasted(second);
         assert!(backoff.wait() >= 2 * second, "that was too short to count");
+        backoff.lasted(5 * second);
+        assert!(backoff.wait() <= second);
+        backoff.stuck();
+        backoff.wait();
+        backoff.lasted(4 * second);
+        assert!(backoff.wait() >= 2 * second, "it may end as before");
         backoff.lasted(5 * second);
         assert!(backoff.wait() <= second);
     }

@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use crate::broker::{Broker, Link};
+use crate::mqtt::ReasonCode;
 
 use super::{
     Dial, Keeper, Settings, Stream,
@@ -52,6 +53,8 @@ enum End {
     Anew(&'static str),
     /// To the same address, so that the remote broker sends again what the lock kept out.
     Again(Fault),
+    /// The bridge leaves the remote broker.
+    Left(Fault),
     Lost(String),
 }
 
@@ -65,7 +68,7 @@ impl From<Fault> for End {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Unlocked => End::Again(fault),
-            _ => End::Lost(fault.to_string()),
+            _ => End::Left(fault),
         }
     }
 }
@@ -129,7 +132,7 @@ impl Bridge {
             let _ = self.look(&mut exchange);
             exchange.link.rest();
             let bridge = &self.settings.name;
-            match end {
+            let error = match end {
                 End::Stop => break,
                 End::Anew(why) => {
                     tracing::info!(%bridge, why, "the bridge connects anew");
@@ -140,13 +143,22 @@ impl Bridge {
                     tracing::info!(%bridge, %why, "the bridge connects anew");
                     continue;
                 }
-                End::Lost(error) => {
-                    let to = &self.settings.addresses[address];
-                    if self.told.lock().error.as_ref() != Some(&error) {
-                        tracing::warn!(%bridge, to, error, "the bridge is not connected");
+                End::Left(fault) => {
+                    if fault.comes_again() {
+                        backoff.stuck();
                     }
-                    self.told.lock().error = Some(error);
+                    fault.to_string()
                 }
+                End::Lost(error) => error,
+            };
+            let to = &self.settings.addresses[address];
+            if self.told.lock().error.as_ref() != Some(&error) {
+                tracing::warn!(%bridge, to, error, "the bridge is not connected");
+            }
+            {
+                let mut told = self.told.lock();
+                told.last_error = Some((error.clone(), Instant::now()));
+                told.error = Some(error);
             }
             address = (address + 1) % self.settings.addresses.len();
             // A list is gone through at once; the wait is between rounds.
@@ -192,13 +204,25 @@ impl Bridge {
         match end {
             Ok(()) => End::Stop,
             Err(end) => {
-                if !matches!(end, End::Lost(_)) {
-                    exchange.end();
-                    let _ = timeout(LAST_WORDS, wire.sending.finish(&mut exchange.out)).await;
+                let reason = match &end {
+                    End::Lost(_) => None,
+                    End::Left(fault) => fault.farewell(),
+                    _ => Some(ReasonCode::Success),
+                };
+                if let Some(reason) = reason {
+                    let _ = timeout(LAST_WORDS, self.leave(exchange, &mut wire, reason)).await;
                 }
                 end
             }
         }
+    }
+
+    /// Sends what is owed for what was taken on, and says farewell.
+    async fn leave(&self, exchange: &mut Exchange, wire: &mut Wire, reason: ReasonCode) -> Result<(), End> {
+        // What could not be stored is owed no answer.
+        let _ = std::future::poll_fn(|cx| exchange.poll_owed(cx)).await;
+        exchange.end(reason, Instant::now());
+        wire.sending.finish(&mut exchange.out).await
     }
 
     /// Moves bytes until something ends it.
@@ -327,6 +351,10 @@ impl Bridge {
         told.arrived = exchange.arrived;
         told.refused.clone_from(&exchange.refused);
         told.ledgers_in.clone_from(&exchange.ledgers_in);
+        self.spool.say_what_was_dropped(now);
+        if let Some(last) = exchange.trouble.last.take() {
+            told.last_error = Some(last);
+        }
         told.paced(self.spool.delivered(), now);
         if told.turn(connected, now) {
             let (bridge, to) = (&self.settings.name, &self.settings.addresses[told.address]);

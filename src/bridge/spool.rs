@@ -29,6 +29,9 @@ const MOST_QOS0_BYTES: usize = 1 << 20;
 /// Messages that the lock holds, from which on nothing behind them is looked at.
 const MOST_HELD: usize = 1000;
 
+/// So long after the last message that was dropped it is over.
+const QUIET: Duration = Duration::from_secs(10);
+
 /// More than this cannot have been on its way at a time.
 const MOST_SENT: usize = 8192;
 
@@ -131,6 +134,15 @@ struct Queue {
     fresh: VecDeque<Item>,
     fresh_bytes: usize,
     qos0: (u64, u64),
+    /// What is dropped because the spool is full, as long as that goes on.
+    dropping: Option<Dropping>,
+}
+
+#[derive(Debug)]
+struct Dropping {
+    since: Instant,
+    last: Instant,
+    count: u64,
 }
 
 /// The spool of one bridge.
@@ -212,12 +224,18 @@ impl Spool {
                 numbered: entry.packet_id != 0,
             });
         }
-        for (at, (route, ledger)) in queue.ledgers.iter().enumerate() {
-            let waiting = queue.slots.iter().filter(|slot| usize::from(slot.route) == at).count() as u64;
-            if ledger.open() != waiting {
-                let (open, bridge) = (ledger.open(), &bridge);
-                tracing::error!(%bridge, %route, open, waiting, "the ledger does not balance with the spool that was kept");
+        let mut waiting = vec![0; queue.ledgers.len()];
+        queue.slots.iter().for_each(|slot| waiting[usize::from(slot.route)] += 1);
+        for ((route, ledger), waiting) in queue.ledgers.iter_mut().zip(waiting) {
+            let open = ledger.open();
+            if open == waiting {
+                continue;
             }
+            // Somebody has edited the file, or damaged it.
+            tracing::error!(%bridge, %route, open, waiting, "the ledger did not balance with the spool that was kept, and is made to");
+            ledger.dropped[Reason::Unreadable as usize] += open.saturating_sub(waiting);
+            ledger.accepted += waiting.saturating_sub(open);
+            keeper.note(&bridge, Entry::Counted { route, ledger: *ledger });
         }
         let qos = routes.iter().map(|(_, qos)| *qos).collect();
         let (epoch, queue) = (Instant::now(), Mutex::new(queue));
@@ -464,9 +482,36 @@ impl Spool {
                 WhenFull::DropOldest => Fate::Dropped(Reason::Full),
                 WhenFull::DropNewest => return false,
             };
+            if fate == Fate::Dropped(Reason::Full) {
+                self.note_dropped(queue, now);
+            }
             self.end(queue, place, fate);
         }
         true
+    }
+
+    /// One more is dropped, since the spool is full: said when it begins.
+    fn note_dropped(&self, queue: &mut Queue, now: Instant) {
+        let messages = queue.messages;
+        let dropping = queue.dropping.get_or_insert_with(|| {
+            let rule = match self.bounds.when_full {
+                WhenFull::DropOldest => "the oldest are dropped",
+                WhenFull::DropNewest => "what comes is dropped",
+            };
+            tracing::warn!(bridge = %self.bridge, messages, rule, "the spool of the bridge is full");
+            Dropping { since: now, last: now, count: 0 }
+        });
+        dropping.count += 1;
+        dropping.last = now;
+    }
+
+    /// Says how many were dropped, if that is over.
+    pub fn say_what_was_dropped(&self, now: Instant) {
+        let over = self.queue.lock().dropping.take_if(|dropping| now >= dropping.last + QUIET);
+        if let Some(Dropping { since, last, count }) = over {
+            let seconds = last.saturating_duration_since(since).as_secs();
+            tracing::warn!(bridge = %self.bridge, dropped = count, seconds, "the spool of the bridge has room again");
+        }
     }
 
     fn offer_qos0(&self, queue: &mut Queue, message: &Arc<Message>) {
@@ -544,6 +589,7 @@ impl Outlet for Spool {
         }
         queue.ledgers[route].1.accepted += 1;
         if !self.make_room(&mut queue, size, now) {
+            self.note_dropped(&mut queue, now);
             let (label, ledger) = &mut queue.ledgers[route];
             ledger.settle(Fate::Dropped(Reason::Full));
             self.keeper.note(&self.bridge, Entry::Counted { route: label, ledger: *ledger });

@@ -26,6 +26,8 @@ pub struct Status {
     pub since: Duration,
     /// Why it is not connected, as far as is known.
     pub error: Option<String>,
+    /// What went wrong last, also if all is well again, and how long ago that was.
+    pub last_error: Option<(String, Duration)>,
     /// How long the remote broker takes to answer.
     pub round_trip: Option<Duration>,
     /// Filters that the remote broker did not grant.
@@ -73,6 +75,7 @@ pub(super) struct Told {
     pub connected: bool,
     pub since: Instant,
     pub error: Option<String>,
+    pub last_error: Option<(String, Instant)>,
     pub round_trip: Option<Duration>,
     pub refused: Vec<String>,
     pub arrived: Arrived,
@@ -89,6 +92,7 @@ impl Told {
             connected: false,
             since: now,
             error: None,
+            last_error: None,
             round_trip: None,
             refused: Vec::new(),
             arrived: Arrived::default(),
@@ -139,6 +143,7 @@ pub(super) fn status(
         connected: told.connected,
         since: now.saturating_duration_since(told.since),
         error: told.error,
+        last_error: told.last_error.map(|(what, at)| (what, now.saturating_duration_since(at))),
         round_trip: told.round_trip,
         refused: told.refused,
         backlog: (amount.messages, amount.bytes),

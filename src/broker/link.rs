@@ -55,6 +55,8 @@ pub enum Taken {
     Denied(Denial),
     /// It can be routed neither now nor later.
     Unusable(&'static str),
+    /// It was to be retained, and no more can be: that is not likely to change soon.
+    Full,
     /// There is no room for it, or nothing can be stored: it must come again later.
     NotNow(&'static str),
 }
@@ -237,7 +239,7 @@ impl Link {
                 self.behind.extend(published.behind.into_iter().map(|outbox| (outbox, qos)));
                 Taken::Routed(published.ticket)
             }
-            Err(RetainedFull) => Taken::NotNow("no more can be retained: see limits.retained_messages"),
+            Err(RetainedFull) => Taken::Full,
         }
     }
 

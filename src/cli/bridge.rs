@@ -2,9 +2,11 @@
 
 use std::{fmt::Write, path::Path, process::ExitCode};
 
+use anyhow::bail;
 use serde_json::Value;
 
-use super::{admin, output};
+use super::{Context, admin, output};
+use crate::{config::Config, store::StateDb};
 
 /// The bridges of the running gateway
 #[derive(Debug, clap::Subcommand)]
@@ -14,6 +16,15 @@ pub enum BridgeCommand {
     /// The ledger always balances: accepted = delivered + queued + expired + dropped, and for what comes in accepted = published +
     /// refused. It counts messages of QoS 1 and 2 for ever, also over restarts.
     Status(StatusArgs),
+    /// Drop what waits for a bridge that is no longer in the configuration, and its ledger
+    Forget(ForgetArgs),
+}
+
+/// Options of `bridge forget`.
+#[derive(Debug, clap::Args)]
+pub struct ForgetArgs {
+    /// The bridge's name
+    name: String,
 }
 
 /// Options of `bridge status`.
@@ -24,9 +35,13 @@ pub struct StatusArgs {
     json: bool,
 }
 
-/// Asks the gateway that uses `state`.
-pub fn run(command: BridgeCommand, state: &Path) -> anyhow::Result<ExitCode> {
-    let BridgeCommand::Status(args) = command;
+/// Asks the gateway that uses the state directory, or changes what is kept there.
+pub fn run(command: BridgeCommand, context: &Context) -> anyhow::Result<ExitCode> {
+    let state = &context.state_dir()?;
+    let args = match command {
+        BridgeCommand::Status(args) => args,
+        BridgeCommand::Forget(args) => return forget(&args.name, context, state),
+    };
     let answer = admin::ask(state, "GET", "/bridges", None)?;
     if args.json {
         output::print_json(&answer["bridges"])?;
@@ -34,6 +49,42 @@ pub fn run(command: BridgeCommand, state: &Path) -> anyhow::Result<ExitCode> {
         output::print(&as_text(&answer["bridges"]))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Only for a bridge that nobody has: what a gateway has in memory would be written again.
+fn forget(name: &str, context: &Context, state: &Path) -> anyhow::Result<ExitCode> {
+    let configured = context.config()?.bridges.iter().any(|bridge| bridge.name == name);
+    let running = admin::ask(state, "GET", "/bridges", None).ok();
+    let runs = running.is_some_and(|running| {
+        running["bridges"].as_array().is_some_and(|all| all.iter().any(|bridge| bridge["name"] == name))
+    });
+    if configured {
+        bail!(
+            "the bridge \"{name}\" is in the configuration: take it out, restart the gateway, and try again"
+        );
+    }
+    if runs {
+        bail!("the running gateway has the bridge \"{name}\" still: restart it, and try again");
+    }
+    match StateDb::forget_bridge(state, name)? {
+        None => bail!("nothing is kept of a bridge \"{name}\""),
+        Some(messages) => output::print(&format!("{messages} messages are dropped\n"))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One line for each bridge that is no longer there and for which messages wait.
+pub(super) fn left_over(config: &Config) -> Vec<String> {
+    let names: Vec<&str> = config.bridges.iter().map(|bridge| &*bridge.name).collect();
+    // A file that cannot be read is told elsewhere.
+    let waiting = StateDb::waiting_but_for(&config.gateway.state, &names).unwrap_or_default();
+    let line = |(name, count): (String, u64)| {
+        format!(
+            "{count} messages wait for a bridge \"{name}\", which is not in the configuration: name one so again, or drop them with \
+             `latchgate bridge forget {name}`"
+        )
+    };
+    waiting.into_iter().map(line).collect()
 }
 
 pub(super) fn as_text(bridges: &Value) -> String {
@@ -56,6 +107,9 @@ fn describe(bridge: &Value, out: &mut String) -> std::fmt::Result {
     writeln!(out, "{}  {state} for {since}  {} as {}", word("name"), word("address"), word("client_id"))?;
     if let Some(error) = bridge["error"].as_str() {
         writeln!(out, "  error     {error}")?;
+    }
+    if let Some(error) = bridge["last_error"].as_str().filter(|error| bridge["error"] != **error) {
+        writeln!(out, "  last error, {} ago: {error}", span(number("last_error_seconds")))?;
     }
     if let Some(time) = bridge["round_trip_ms"].as_f64() {
         writeln!(out, "  answers   within {time} ms")?;

@@ -78,7 +78,8 @@ pub(super) fn warnings(config: &Config) -> Result<Vec<String>, ConfigError> {
     let of_files =
         certificates.iter().flatten().flat_map(|tls| tls.warnings().into_iter().chain(tls.running_out()));
     gateway::open_dialers(config)?;
-    Ok(config.warnings().into_iter().chain(of_files).collect())
+    let left_over = super::bridge::left_over(config);
+    Ok(config.warnings().into_iter().chain(of_files).chain(left_over).collect())
 }
 
 /// What comes in by a listener, as an address would say it.

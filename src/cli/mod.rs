@@ -155,7 +155,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Pki(args) => pki::run(args),
         Command::Ban(command) => ban::run(command, &context.state_dir()?),
         Command::Explain(args) => explain::run(args, || Ok(context.state_dir()?)),
-        Command::Bridge(command) => bridge::run(command, &context.state_dir()?),
+        Command::Bridge(command) => bridge::run(command, &context),
         // It is about the configuration, so this must be right.
         Command::Reload(args) => reload::run(args, &context.config()?.gateway.state),
         Command::Pub(args) => publish::run(args),

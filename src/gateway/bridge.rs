@@ -33,6 +33,14 @@ impl Bridges {
             tasks.spawn(opened.clone().run(Arc::new(Road(dialer)), stopped.clone()));
             all.push(opened);
         }
+        for (bridge, messages) in state.left_over() {
+            tracing::warn!(
+                bridge,
+                messages,
+                "messages wait for a bridge that is not in the configuration: name one so again, or drop them with \
+                 `latchgate bridge forget`"
+            );
+        }
         Bridges { all: all.into(), stop, tasks }
     }
 
@@ -164,6 +172,8 @@ fn state(status: bridge::Status) -> admin::BridgeState {
         connected: status.connected,
         seconds: status.since.as_secs(),
         error: status.error,
+        last_error_seconds: status.last_error.as_ref().map(|(_, ago)| ago.as_secs()),
+        last_error: status.last_error.map(|(what, _)| what),
         round_trip_ms: status.round_trip.map(|time| (time.as_secs_f64() * 1e5).round() / 100.0),
         refused_filters: status.refused,
         queued_messages: status.backlog.0,

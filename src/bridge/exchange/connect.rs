@@ -22,6 +22,7 @@ impl Exchange {
         self.address = address;
         self.out.clear();
         self.owed.clear();
+        self.skip = 0;
         self.open = false;
         self.refused.clear();
         self.subscribing = None;
@@ -116,15 +117,22 @@ impl Exchange {
             self.incoming.connected();
         } else {
             self.forget_session();
+            self.echoes.clear();
             // Soon: after a crash the remote broker will say that it has a session.
             drop(journal.commit());
             self.window.connected(inflight, WEIGHT);
             self.offer_retained(now);
         }
         drop(together);
+        self.echoes.connected(now);
         self.spool.connected(true, self.settings.live_first);
-        self.subscribe(now);
-        self.announce_there(true);
+        if self.takes.qos == QoS::AtMostOnce
+            && self.settings.outgoing().any(|route| route.qos != self.takes.qos)
+        {
+            self.worry("the remote broker takes QoS 0 only: it acknowledges nothing, and what is lost on the way is lost", now);
+        }
+        self.subscribe(now)?;
+        self.announce_there(true, now);
         Ok(())
     }
 
@@ -167,7 +175,7 @@ impl Exchange {
         }
     }
 
-    fn subscribe(&mut self, now: Instant) {
+    fn subscribe(&mut self, now: Instant) -> Result<(), Fault> {
         let version = self.version();
         let canary = self.settings.canary.as_deref().map(|topic| SubscribeFilter {
             filter: topic,
@@ -190,7 +198,7 @@ impl Exchange {
             .chain(canary)
             .collect();
         if filters.is_empty() {
-            return;
+            return Ok(());
         }
         let mut packet_id = self.window.identify(0);
         while self.is_in_use(packet_id) {
@@ -198,7 +206,14 @@ impl Exchange {
         }
         self.subscribing = Some((packet_id, now));
         let subscribe = Subscribe { packet_id, filters, properties: Properties::default() };
+        let before = self.out.len();
         codec::encode(&Packet::Subscribe(subscribe), version, &mut self.out);
+        if self.out.len() - before > self.takes.packet {
+            let most = self.takes.packet;
+            self.out.truncate(before);
+            return Err(Fault::Refused(format!("it takes {most} bytes at most, too few for SUBSCRIBE")));
+        }
+        Ok(())
     }
 
     /// Whether a packet identifier is in use, or promised.
@@ -222,7 +237,7 @@ impl Exchange {
     }
 
     /// Tells the remote broker whether the bridge is there.
-    fn announce_there(&mut self, connected: bool) {
+    fn announce_there(&mut self, connected: bool, now: Instant) {
         if !self.settings.notify.1 {
             return;
         }
@@ -236,7 +251,15 @@ impl Exchange {
             properties: Properties::default(),
             payload: if connected { b"1" } else { b"0" },
         };
+        let before = self.out.len();
         self.write(&Packet::Publish(publish));
+        if self.out.len() - before > self.takes.packet {
+            self.out.truncate(before);
+            self.worry(
+                "the remote broker takes packets too small for the bridge's state: it is not told",
+                now,
+            );
+        }
     }
 
     /// Tells everybody here whether the bridge is connected.
@@ -253,14 +276,11 @@ impl Exchange {
         let _ = self.link.publish(arriving, now);
     }
 
-    /// Ends the connection in order.
-    pub fn end(&mut self) {
+    /// Ends the connection in order, for this reason.
+    pub fn end(&mut self, reason: ReasonCode, now: Instant) {
         if self.open {
-            self.announce_there(false);
-            self.write(&Packet::Disconnect(Disconnect {
-                reason: ReasonCode::Success,
-                properties: Properties::default(),
-            }));
+            self.announce_there(false, now);
+            self.write(&Packet::Disconnect(Disconnect { reason, properties: Properties::default() }));
         }
     }
 

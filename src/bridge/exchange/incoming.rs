@@ -33,7 +33,7 @@ impl Exchange {
         {
             // Published already; only the answer was lost [MQTT-4.3.3-10].
             let ticket = self.link.journal().commit();
-            self.acknowledge(publish, ReasonCode::Success, ticket);
+            self.acknowledge(publish.qos, id, ReasonCode::Success, ticket);
             return Ok(());
         }
         // That it came, who gets it and its count are one thing: a restart in between would have it published twice.
@@ -45,7 +45,7 @@ impl Exchange {
             self.incoming.receive(id);
             self.spool.received(id, true);
         }
-        self.acknowledge(publish, reason, journal.commit());
+        self.acknowledge(publish.qos, id, reason, journal.commit());
         Ok(())
     }
 
@@ -57,7 +57,13 @@ impl Exchange {
         let own = Property::UserProperty(MARK, &self.settings.gateway);
         let marked = publish.properties.iter().any(|property| *property == own);
         if marked
-            || (self.version() != Version::V5 && self.echoes.is_echo(publish.topic, publish.payload, now))
+            || (self.version() != Version::V5
+                && self.echoes.is_echo(
+                    publish.topic,
+                    publish.payload,
+                    self.pulse.round_trip.unwrap_or_default(),
+                    now,
+                ))
         {
             self.arrived.echoes += 1;
             let settings = self.settings.clone();
@@ -95,7 +101,15 @@ impl Exchange {
             }
             Taken::Denied(denial) if denial.lock.is_some() => (Err(Refusal::Locked), denial.code),
             Taken::Denied(denial) => (Err(Refusal::NotPermitted), denial.code),
-            Taken::Unusable(_) => (Err(Refusal::Unusable), ReasonCode::TopicNameInvalid),
+            Taken::Unusable(why) => {
+                self.complain(why, publish.topic, now);
+                (Err(Refusal::Unusable), ReasonCode::TopicNameInvalid)
+            }
+            Taken::Full => {
+                let why = "no more can be retained (limits.retained_messages)";
+                self.complain(why, publish.topic, now);
+                (Err(Refusal::RetainedFull), ReasonCode::QuotaExceeded)
+            }
             Taken::NotNow(_) if publish.qos == QoS::AtMostOnce => {
                 self.arrived.refused += 1;
                 return Ok(Answer::DONE);
@@ -110,10 +124,9 @@ impl Exchange {
         Ok(Answer::Now(reason))
     }
 
-    fn acknowledge(&mut self, publish: &Publish<'_>, reason: ReasonCode, ticket: Ticket) {
-        let Some(id) = publish.packet_id else { return };
+    pub(super) fn acknowledge(&mut self, qos: QoS, id: u16, reason: ReasonCode, ticket: Ticket) {
         let ack = Ack::new(id, reason);
-        match publish.qos {
+        match qos {
             QoS::ExactlyOnce => {
                 if reason.is_failure() && self.version() != Version::V5 {
                     // A 3.1.1 broker takes every PUBREC for a yes and goes on with PUBREL.

@@ -6,6 +6,8 @@
 mod connect;
 mod incoming;
 mod outgoing;
+mod oversize;
+mod trouble;
 
 use std::{
     collections::VecDeque,
@@ -17,8 +19,10 @@ use std::{
 use ahash::{AHashMap, AHashSet};
 
 use crate::broker::{Link, Message, Ticket};
-use crate::mqtt::{Packet, QoS, TopicFilter, Version, codec};
+use crate::mqtt::{DecodeError, Packet, QoS, ReasonCode, TopicFilter, Version, codec};
 use crate::session::{Incoming, Outgoing};
+
+use self::trouble::Trouble;
 
 use super::{
     Settings,
@@ -38,6 +42,9 @@ const WEIGHT: usize = 1 << 20;
 const SOON: Duration = Duration::from_secs(10);
 /// So many of them in a row, and what the remote broker may have kept too long is released.
 const TOO_MANY_BROKEN: u32 = 2;
+
+/// What was to be kept could not be.
+const NOT_STORED: Fault = Fault::NoRoom("the state cannot be written");
 
 /// Bytes of the largest packet that MQTT has.
 const LARGEST: usize = 268_435_460;
@@ -60,9 +67,30 @@ pub enum Fault {
     /// The lock has changed, and what it kept out must come again.
     #[error("the lock has changed: the remote broker is asked for what was kept out")]
     Unlocked,
+    /// It sends packets that are larger than it was told.
+    #[error("the remote broker sent a packet larger than limits.packet_size, of which it was told")]
+    TooLarge,
     /// The gateway takes nothing more at present.
     #[error("{0}: the remote broker is asked to send it again later")]
     NoRoom(&'static str),
+}
+
+impl Fault {
+    /// The reason to tell the remote broker; `None` if there is nobody to tell.
+    pub fn farewell(&self) -> Option<ReasonCode> {
+        match self {
+            Fault::Refused(_) | Fault::Silent(_) => None,
+            Fault::Protocol(_) => Some(ReasonCode::ProtocolError),
+            Fault::TooLarge => Some(ReasonCode::PacketTooLarge),
+            Fault::Busy | Fault::Unlocked => Some(ReasonCode::Success),
+            Fault::NoRoom(_) => Some(ReasonCode::QuotaExceeded),
+        }
+    }
+
+    /// Whether the next connection is likely to end in the same way, however long this one has lasted.
+    pub fn comes_again(&self) -> bool {
+        matches!(self, Fault::TooLarge | Fault::Busy | Fault::NoRoom(_))
+    }
 }
 
 /// A message in the window.
@@ -131,6 +159,10 @@ pub(super) struct Exchange {
     /// Topics of messages that the lock kept from coming in, on this connection. They were not acknowledged: the remote
     /// broker sends them again on the next one.
     kept_out: AHashSet<Box<str>>,
+    /// Bytes of a packet that is passed over which are still to come.
+    skip: usize,
+    /// What was complained of.
+    pub trouble: Trouble,
     /// CONNACK came.
     pub open: bool,
     pub pulse: Pulse,
@@ -227,6 +259,8 @@ impl Exchange {
             out: Vec::new(),
             takes: Takes { packet: LARGEST, qos: QoS::ExactlyOnce, retain: true },
             kept_out: AHashSet::default(),
+            skip: 0,
+            trouble: Trouble::default(),
             open: false,
             subscribing: None,
             session_of: open.session,
@@ -248,9 +282,18 @@ impl Exchange {
     /// # Errors
     /// Why the connection must end.
     pub fn read(&mut self, bytes: &[u8], now: Instant) -> Result<usize, Fault> {
-        let mut taken = 0;
+        let mut taken = self.skip.min(bytes.len());
+        self.skip -= taken;
         while self.reads() {
-            let decoded = codec::decode(&bytes[taken..], Some(self.version()), self.settings.packet_size);
+            let rest = &bytes[taken..];
+            let decoded = codec::decode(rest, Some(self.version()), self.settings.packet_size);
+            if let Err(DecodeError::TooLarge(size)) = decoded {
+                match self.pass_over(rest, size, now)? {
+                    0 => break,
+                    passed => taken += passed,
+                }
+                continue;
+            }
             let Some((packet, size)) = decoded.map_err(|error| Fault::Protocol(in_words(&error)))? else {
                 break;
             };
@@ -308,18 +351,11 @@ impl Exchange {
     /// # Errors
     /// If something could not be stored.
     pub fn poll_tickets(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        const NOT_STORED: Fault = Fault::NoRoom("the state cannot be written");
-        let mut progress = false;
-        while let Some(owed) = self.owed.front_mut() {
-            match owed.ticket.poll(cx) {
-                Poll::Ready(Ok(())) => {
-                    self.out.extend(self.owed.pop_front().map(|owed| owed.packet).unwrap_or_default())
-                }
-                Poll::Ready(Err(_)) => return Poll::Ready(Err(NOT_STORED)),
-                Poll::Pending => break,
-            }
-            progress = true;
+        let owed = self.owed.len();
+        if let Poll::Ready(outcome) = self.poll_owed(cx) {
+            outcome?;
         }
+        let mut progress = self.owed.len() < owed;
         if let Some(ticket) = &mut self.numbering {
             match ticket.poll(cx) {
                 Poll::Ready(Ok(())) => self.numbering = None,
@@ -332,6 +368,23 @@ impl Exchange {
             progress |= self.numbering.is_none();
         }
         if progress { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Sends answers whose tickets are done; ready when none is left.
+    ///
+    /// # Errors
+    /// If something could not be stored: neither that answer nor a later one is sent.
+    pub fn poll_owed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        while let Some(owed) = self.owed.front_mut() {
+            match std::task::ready!(owed.ticket.poll(cx)) {
+                Ok(()) => self.out.extend(self.owed.pop_front().map(|owed| owed.packet).unwrap_or_default()),
+                Err(_) => {
+                    self.owed.clear();
+                    return Poll::Ready(Err(NOT_STORED));
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Takes changes of rights and of the lock in, and answers who asks why; whether there was a change.

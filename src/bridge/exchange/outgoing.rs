@@ -142,7 +142,9 @@ impl Exchange {
         };
         encode(&head, permit, id, false, version, &mut self.out);
         if version != Version::V5 && self.is_subscribed(&head.topic) {
-            self.echoes.expect(&head.topic, &item.message.payload, now);
+            // What goes out at QoS 0 is never acknowledged.
+            let seq = if id.is_some() { item.seq } else { 0 };
+            self.echoes.expect(seq, &head.topic, &item.message.payload, now);
         }
         // To a broker that takes QoS 0 alone nothing better can be promised.
         if id.is_none() && item.seq != 0 {
@@ -219,6 +221,7 @@ impl Exchange {
             },
         };
         self.progress(now);
+        self.echoes.acknowledged(held.seq, now);
         self.conclude(held.seq, ack.reason)
     }
 
@@ -227,6 +230,7 @@ impl Exchange {
         match self.window.pubrec(id, ack.reason.is_failure()) {
             Ok(PubRec::Refused(held)) => {
                 self.progress(now);
+                self.echoes.acknowledged(held.seq, now);
                 return self.conclude(held.seq, ack.reason);
             }
             Ok(PubRec::Release(held)) => {
@@ -259,6 +263,7 @@ impl Exchange {
         if self.window.pubcomp(ack.packet_id).is_ok() {
             self.progress(now);
             if let Some(seq) = self.released.remove(&ack.packet_id) {
+                self.echoes.acknowledged(seq, now);
                 self.spool.settle(seq, Fate::Delivered);
             }
         }

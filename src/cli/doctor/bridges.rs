@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio::{io::AsyncReadExt, net::lookup_host, time::timeout};
 
 use super::finding::Findings;
+use crate::cli::bridge::left_over;
 use crate::config::{Bridge, Config, RemoteAddress};
 use crate::net::{Dialer, dial};
 
@@ -14,6 +15,9 @@ const SECOND_THOUGHTS: Duration = Duration::from_millis(1500);
 
 /// Connects to every address of every bridge, without logging in: that would end the session of a gateway that runs.
 pub async fn look(config: &Config, running: Option<&Value>, findings: &mut Findings) {
+    for what in left_over(config) {
+        findings.warn("state.db", what, "see the bridges of the configuration");
+    }
     if config.bridges.is_empty() {
         return findings.fine("[[bridge]]", "there is no bridge");
     }

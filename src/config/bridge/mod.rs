@@ -117,7 +117,8 @@ section! {
         pub notifications: Notifications => OneOf<Notifications> = Notifications::Both,
 
         /// A topic on the remote broker that the bridge may publish and subscribe to. It then counts as connected only
-        /// while its own messages come back by it. Without this key answers to pings are enough.
+        /// while its own messages come back by it. No route that comes in may have it. Without this key answers to pings are
+        /// enough.
         pub canary: Option<String> => OptionalText = None,
 
         /// If the remote broker has a bridge of its own that leads here: the client identifier by which it comes. What that client
@@ -330,6 +331,17 @@ impl Bridge {
         if self.canary.as_deref().is_some_and(|topic| crate::mqtt::valid_topic_name(topic).is_err()) {
             let what = "`canary` is no topic name";
             reader.wrong(places.canary.clone(), what, "a topic without + and #");
+        }
+        let canary = self.canary.as_deref();
+        let taken = self.route.iter().filter(|route| route.direction != Direction::Out).find(|route| {
+            let filter = crate::mqtt::TopicFilter::new(&route.remote());
+            canary.is_some_and(|topic| filter.is_ok_and(|filter| filter.matches(topic)))
+        });
+        if let Some(route) = taken {
+            let what = format!("`canary` is a topic of the route {}", quoted(&route.remote()));
+            let help =
+                "messages under the canary's topic are not brought in: choose a topic that no route has";
+            reader.wrong(places.canary.clone(), what, help);
         }
         if self.client_id.contains(['/', '+', '#']) && self.notifications != Notifications::None {
             let what = format!("{} cannot be a level of a topic", quoted(&self.client_id));

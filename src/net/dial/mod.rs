@@ -12,7 +12,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::tls::files::read;
+use super::tls::files::read_a;
 use crate::config::{Bridge, NamedFile, Problem, RemoteAddress};
 
 pub use why::{Trouble, trouble, why};
@@ -98,7 +98,7 @@ impl Dialer {
 }
 
 fn read_password(file: &NamedFile) -> Result<Vec<u8>, Problem> {
-    let (mut bytes, _) = read(file)?;
+    let (mut bytes, _) = read_a(file, "a file that holds the password")?;
     bytes.truncate(bytes.trim_ascii_end().len());
     if bytes.is_empty() || bytes.len() > 65_535 {
         return Err(file.wrong("is empty or too long for a password", "write the password into it"));

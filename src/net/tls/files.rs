@@ -78,6 +78,11 @@ pub(in crate::net) fn unusable(file: &NamedFile, why: impl std::fmt::Display) ->
 
 /// The bytes of a file, and whether others than its owner and group may read it.
 pub(in crate::net) fn read(named: &NamedFile) -> Result<(Vec<u8>, bool), Problem> {
+    read_a(named, "a PEM file")
+}
+
+/// The same of a file that should be something else, in words.
+pub(in crate::net) fn read_a(named: &NamedFile, wanted: &str) -> Result<(Vec<u8>, bool), Problem> {
     let read = || {
         let (open, metadata) = file::open(&named.path, file::PEM)?;
         Ok((file::content(open, file::PEM)?, metadata.mode() & 0o007 != 0))
@@ -85,10 +90,10 @@ pub(in crate::net) fn read(named: &NamedFile) -> Result<(Vec<u8>, bool), Problem
     read().map_err(|error: std::io::Error| {
         let help = match error.kind() {
             std::io::ErrorKind::NotFound => {
-                "give the path of a PEM file; a relative one starts at this file's folder"
+                format!("give the path of {wanted}; a relative one starts at this file's folder")
             }
-            std::io::ErrorKind::PermissionDenied => "let the gateway's user read it",
-            _ => "give the path of a PEM file",
+            std::io::ErrorKind::PermissionDenied => "let the gateway's user read it".to_owned(),
+            _ => format!("give the path of {wanted}"),
         };
         named.wrong(format_args!("cannot be read: {error}"), help)
     })

@@ -7,6 +7,7 @@
 
 mod dirty;
 mod fail;
+mod forget;
 mod image;
 mod load;
 mod schema;

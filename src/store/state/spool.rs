@@ -23,7 +23,7 @@ use super::StateDb;
 use super::wall::{moment, now};
 
 /// Bits of a number in the spool; the bridge's stands above.
-const SEQ_BITS: u32 = 44;
+pub(super) const SEQ_BITS: u32 = 44;
 /// The highest number in a spool that is taken from a file: as many again are left to give.
 const MOST: u64 = 1 << (SEQ_BITS - 1);
 /// The highest number of a bridge.
@@ -379,6 +379,17 @@ fn entry(row: &rusqlite::Row) -> rusqlite::Result<Option<(i64, KeptEntry)>> {
     Ok(Some((bridge, entry)))
 }
 
+fn message(row: &rusqlite::Row) -> rusqlite::Result<KeptMessage> {
+    let id: i64 = row.get(0)?;
+    Ok(KeptMessage {
+        seq: (id & ((1 << SEQ_BITS) - 1)) as u64,
+        topic: row.get::<_, String>(1)?.into(),
+        payload: row.get::<_, Vec<u8>>(2)?.into(),
+        properties: row.get::<_, Vec<u8>>(3)?.into(),
+        retain: row.get(4)?,
+    })
+}
+
 /// Reads messages back while the file is written by another connection.
 #[derive(Debug)]
 pub(super) struct SpoolReader {
@@ -421,18 +432,11 @@ impl SpoolReader {
         let mut rows = statement.query([first, (number + 1) << SEQ_BITS])?;
         let (mut found, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {
-            let id: i64 = row.get(0)?;
-            let topic: String = row.get(1)?;
-            if valid_topic_name(&topic).is_err() {
+            // A row that makes no sense is passed over: whoever waits for it finds that it is missing.
+            let Ok(message) = message(row) else { continue };
+            if valid_topic_name(&message.topic).is_err() {
                 continue;
             }
-            let message = KeptMessage {
-                seq: (id & ((1 << SEQ_BITS) - 1)) as u64,
-                topic: topic.into(),
-                payload: row.get::<_, Vec<u8>>(2)?.into(),
-                properties: row.get::<_, Vec<u8>>(3)?.into(),
-                retain: row.get(4)?,
-            };
             bytes += message.payload.len() + message.topic.len() + message.properties.len();
             found.push(message);
             if found.len() >= most || bytes >= most_bytes {
@@ -440,6 +444,15 @@ impl SpoolReader {
             }
         }
         Ok(found)
+    }
+}
+
+impl StateDb {
+    /// Bridges for which messages wait, and nobody has asked: their names, and how many. It is told once.
+    pub fn left_over(&self) -> Vec<(String, usize)> {
+        let kept = std::mem::take(&mut *self.spools.kept.lock());
+        let waiting = kept.into_iter().filter(|(_, kept)| !kept.entries.is_empty());
+        waiting.map(|(name, kept)| (name.to_string(), kept.entries.len())).collect()
     }
 }
 
