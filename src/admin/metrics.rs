@@ -156,6 +156,19 @@ fn bridges(all: &[BridgeState], out: &mut Writer<'_>) -> fmt::Result {
         "Messages of QoS 1 and 2 that left the spool, by what became of them",
         fates,
     )?;
+    let came = all.iter().flat_map(|bridge| {
+        bridge.routes_in.iter().flat_map(move |route| {
+            let refused = route.refused.iter().map(|(reason, count)| (*reason, *count));
+            [("published", route.published)].into_iter().chain(refused).map(move |(fate, count)| {
+                (vec![("bridge", &*bridge.name), ("route", &*route.topic), ("fate", fate)], count)
+            })
+        })
+    });
+    out.counters(
+        "latchgate_bridge_messages_taken",
+        "Messages of QoS 1 and 2 acknowledged to the remote broker, by route and by what became of them; kept over restarts",
+        came,
+    )?;
     let qos0 = all.iter().flat_map(|bridge| {
         let fates = [("sent", bridge.qos0_sent), ("dropped", bridge.qos0_dropped)];
         fates.map(|(fate, count)| (vec![("bridge", &*bridge.name), ("fate", fate)], count))

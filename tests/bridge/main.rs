@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod around;
 mod cloud;
 mod crash;
 mod faults;
@@ -70,6 +71,13 @@ fn balances(route: &Value) {
     let dropped: u64 = route["dropped"].as_object().into_iter().flatten().map(|(_, n)| count(n)).sum();
     let sum = count(&route["delivered"]) + count(&route["queued"]) + count(&route["expired"]) + dropped;
     assert_eq!(count(&route["accepted"]), sum, "{route}");
+}
+
+/// The same of a route that comes in.
+fn balances_in(route: &Value) {
+    let count = |value: &Value| value.as_u64().unwrap_or(0);
+    let refused: u64 = route["refused"].as_object().into_iter().flatten().map(|(_, n)| count(n)).sum();
+    assert_eq!(count(&route["accepted"]), count(&route["published"]) + refused, "{route}");
 }
 
 /// As [`eventually`], for what takes long elsewhere too.

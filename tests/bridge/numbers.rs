@@ -92,6 +92,12 @@ fn the_metrics_and_the_status_of_a_bridge_say_the_same_and_follow_what_happens()
             "{fate}"
         );
     }
+    let came = &told["routes_in"][0];
+    assert_eq!(came["topic"], "devices/b8/cmd", "{told}");
+    assert_eq!(
+        came["published"].as_f64(),
+        Some(by("messages_taken_total", "route=\"devices/b8/cmd\",fate=\"published\""))
+    );
     // The rest of what scripts may rely on.
     assert_eq!(told["name"], "cloud");
     assert_eq!(told["client_id"], "b8_broker");

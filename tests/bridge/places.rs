@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::cloud::Cloud;
 use crate::support::{Client, Connect, Publish, Subject};
-use crate::{balances, route, settings, status, until_connected, until_drained};
+use crate::{balances, balances_in, route, settings, status, until_connected, until_drained};
 
 /// The places, the how manieth time each is passed, and how many bytes a message has.
 const PLACES: [(&str, u32, usize); 12] = [
@@ -146,6 +146,19 @@ fn killed_at_every_place(protocol: &str) {
         (status(&subject)["in_published"].as_u64() > Some(1)).then_some(())
     });
     check(&mut subject.accept(&lamp), &into, &cloud, "in");
+    // What was acknowledged to the cloud is counted, whatever died; QoS 2 once, the one that says the end included.
+    let sent = |qos: u32| into.acknowledged.iter().filter(|number| 1 + *number % 2 == qos).count() as u64;
+    let wanted = (sent(1), sent(2) + 1);
+    crate::support::eventually("all that came is counted", || {
+        let told = status(&subject);
+        let came = told["routes_in"].as_array().expect("routes");
+        came.iter().for_each(balances_in);
+        let accepted = |qos: u8| {
+            let topic = format!("devices/b8/in{qos}/#");
+            came.iter().find(|route| route["topic"] == *topic).and_then(|route| route["accepted"].as_u64())
+        };
+        (accepted(1) >= Some(wanted.0) && accepted(2) == Some(wanted.1)).then_some(())
+    });
 }
 
 #[test]

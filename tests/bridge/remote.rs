@@ -36,7 +36,10 @@ pub const PINGREQ: u8 = 12;
 
 impl Remote {
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
+        Remote::on(TcpListener::bind("127.0.0.1:0").expect("a free loopback port"))
+    }
+
+    pub fn on(listener: TcpListener) -> Self {
         let port = listener.local_addr().expect("its port").port();
         Remote { listener, port }
     }
