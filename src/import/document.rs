@@ -135,6 +135,16 @@ impl Document {
         })
     }
 
+    /// Whether a listener asks this backend.
+    pub fn asks(&self, backend: &str) -> bool {
+        let names = |part: &Part| {
+            let list =
+                part.keys.iter().find(|key| key.name == "backends").and_then(|key| key.value.as_array());
+            list.is_some_and(|list| list.iter().any(|one| one.as_str() == Some(backend)))
+        };
+        self.parts.iter().any(|part| matches!(part.what, What::Listener(_)) && names(part))
+    }
+
     pub fn find(&mut self, head: &str) -> Option<&mut Part> {
         self.parts.iter_mut().find(|part| part.head == head)
     }

@@ -3,6 +3,8 @@
 //! Mosquitto asks a client's roles by their priorities, and each role's entries by theirs; the first that matches decides. Here a
 //! rule that denies beats all that allow. Wherever that makes a difference it denies more, never less.
 
+mod lines;
+
 use std::{collections::HashMap, path::Path};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -19,6 +21,34 @@ use crate::{
 };
 
 use Verdict::{Changed, NotPossible, Translated};
+use lines::Lines;
+
+/// What each kind of entry may say; the first is its name.
+const TOP: &[&str] = &["clients", "groups", "roles", "defaultACLAccess", "anonymousGroup", "changeIndex"];
+const ROLE: &[&str] = &["rolename", "acls", "textname", "textdescription"];
+const GROUP: &[&str] = &["groupname", "roles", "clients", "textname", "textdescription"];
+const CLIENT: &[&str] = &[
+    "username",
+    "clientid",
+    "password",
+    "salt",
+    "iterations",
+    "encoded_password",
+    "disabled",
+    "roles",
+    "groups",
+    "textname",
+    "textdescription",
+];
+const ACL: &[&str] = &["acltype", "topic", "priority", "allow"];
+
+/// What an entry says besides.
+fn others(entry: &Value, known: &[&str]) -> Option<String> {
+    let keys = entry.as_object().into_iter().flat_map(|object| object.keys());
+    let others: Vec<String> =
+        keys.filter(|key| !known.contains(&key.as_str())).map(|key| format!("{key:?}")).collect();
+    (!others.is_empty()).then(|| others.join(", "))
+}
 
 /// The group that anonymous clients are in.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -87,6 +117,14 @@ impl Import {
         homes: &mut Homes,
         report: &mut Report,
     ) -> Result<(), String> {
+        // What is not known may restrict somebody, so its listeners stay shut.
+        let unknown = |what: String| Err(format!("it says what is not known here: {what}"));
+        others(json, TOP).map_or(Ok(()), unknown)?;
+        for (kind, known) in [("roles", ROLE), ("groups", GROUP), ("clients", CLIENT)] {
+            list(&json[kind]).iter().try_for_each(|entry| others(entry, known).map_or(Ok(()), unknown))?;
+        }
+        let acls = list(&json["roles"]).iter().flat_map(|role| list(&role["acls"]));
+        acls.into_iter().try_for_each(|entry| others(entry, ACL).map_or(Ok(()), unknown))?;
         self.defaults(&json["defaultACLAccess"], line, homes, report)?;
         list(&json["roles"]).iter().try_for_each(|role| self.role(role, homes, report))?;
         list(&json["groups"]).iter().try_for_each(|group| self.group(group, homes, report))?;
@@ -303,57 +341,4 @@ fn stored(client: &Value) -> Result<Option<String>, String> {
     };
     StoredPassword::parse_reading(&form, SaltReading::Auto).map_err(|error| error.to_string())?;
     Ok(Some(form))
-}
-
-/// The lines of the file. Each is shown by its first word, since they hold passwords; those that begin something get the
-/// verdict on it, the others follow the one before.
-struct Lines {
-    all: Vec<(Line, String)>,
-}
-
-impl Lines {
-    fn new(file: &Path, bytes: &[u8], report: &mut Report) -> Self {
-        let mut all = Vec::new();
-        for (number, bytes) in reader::split(bytes).enumerate() {
-            let text = String::from_utf8_lossy(bytes);
-            let shown = match text.trim_start().split_once(':') {
-                Some((key, _))
-                    if ["\"password\"", "\"salt\"", "\"encoded_password\""].contains(&key.trim()) =>
-                {
-                    format!("{key}: …")
-                }
-                // A file on one line holds everything at once.
-                _ if text.contains("password") && text.len() > 40 => "…".to_owned(),
-                _ => text.clone().into_owned(),
-            };
-            if text.trim().is_empty() {
-                report.add_quiet(file, number + 1, "");
-            } else {
-                all.push((report.add(file, number + 1, &shown), text.into_owned()));
-            }
-        }
-        Lines { all }
-    }
-
-    /// The first line that holds all of these in quotes.
-    fn of(&self, words: &[&str]) -> Option<Line> {
-        let quoted: Vec<String> = words.iter().map(|word| Value::from(*word).to_string()).collect();
-        let holds = |text: &str| quoted.iter().all(|word| text.contains(word.as_str()));
-        self.all.iter().find(|(_, text)| holds(text)).map(|(line, _)| *line)
-    }
-
-    fn leave_out(self, report: &mut Report) {
-        let lines: Vec<Line> = self.all.into_iter().map(|(line, _)| line).collect();
-        report.leave_out(&lines, "the file is left out as a whole");
-    }
-
-    fn finish(self, report: &mut Report) {
-        let mut before = Translated;
-        for (line, _) in self.all {
-            match report.verdict(line) {
-                Some(verdict) => before = verdict,
-                None => report.say(line, before, "as the entry that it belongs to"),
-            }
-        }
-    }
 }

@@ -62,8 +62,9 @@ pub(super) fn make(request: &Request<'_>, draft: Draft, report: &mut Report) -> 
     for (name, bytes) in &homes.files {
         write(&beside.path().join(name), bytes).map_err(|error| unwritable(&out.join(name), &error))?;
     }
-    databases(&beside.path().join("state"), &homes)
-        .map_err(|error| unwritable(&out.join("state"), &error))?;
+    let state = beside.path().join("state");
+    // What the configuration names has to be there when it is looked at.
+    databases(&state, &homes).map_err(|error| unwritable(&out.join("state"), &error))?;
     let file = beside.path().join(CONFIG);
     let refused = until_right(&mut document, &head(request.file), report, |text| {
         write(&file, text.as_bytes()).map_err(|error| unwritable(&out.join(CONFIG), &error))?;
@@ -76,6 +77,12 @@ pub(super) fn make(request: &Request<'_>, draft: Draft, report: &mut Report) -> 
         ),
         other => other,
     })?;
+    if homes.sqlite.is_some() && !document.asks("sqlite") && !homes.is_empty() {
+        // Whoever opens a listener by hand must not open it to those whose own was left out.
+        fs::remove_dir_all(&state).map_err(|error| unwritable(&out.join("state"), &error))?;
+        databases(&state, &Homes::default()).map_err(|error| unwritable(&out.join("state"), &error))?;
+        report.remark("no listener is left that asks the database: accounts and rules for it were not made");
+    }
     if document.find("[[listener]]").is_none() {
         report.remark("no listener could be made: as it is, the gateway listens on 127.0.0.1:1883 only, and wants a login");
     }
@@ -189,24 +196,27 @@ fn databases(state: &Path, homes: &Homes) -> Result<(), String> {
 }
 
 fn accounts(state: &Path, homes: &Homes) -> Result<(), StoreError> {
-    let accounts = AccountsDb::open(state)?;
-    for account in &homes.accounts {
-        accounts.add_user(&account.name, account.stored.as_deref(), account.superuser)?;
-        if account.disabled {
-            accounts.set_enabled(&account.name, false)?;
+    // All at once: each change by itself waits for the disk.
+    AccountsDb::open(state)?.change(|accounts| {
+        for account in &homes.accounts {
+            accounts.add_user(&account.name, account.stored.as_deref(), account.superuser)?;
+            if account.disabled {
+                accounts.set_enabled(&account.name, false)?;
+            }
         }
-    }
-    for (role, users) in &homes.roles {
-        accounts.add_role(role)?;
-        for user in users {
-            accounts.grant(role, user)?;
+        for (role, users) in &homes.roles {
+            accounts.add_role(role)?;
+            for user in users {
+                accounts.grant(role, user)?;
+            }
         }
-    }
-    for rule in &homes.rules {
-        let invalid = |why: &str| StoreError::Invalid(why.to_owned());
-        let subject: Subject = rule.subject.parse().map_err(invalid)?;
-        let access: Access = rule.access.parse().map_err(invalid)?;
-        accounts.add_rule(&RuleRecord { subject, access, filter: rule.filter.clone(), deny: rule.deny })?;
-    }
-    Ok(())
+        for rule in &homes.rules {
+            let invalid = |why: &str| StoreError::Invalid(why.to_owned());
+            let subject: Subject = rule.subject.parse().map_err(invalid)?;
+            let access: Access = rule.access.parse().map_err(invalid)?;
+            let (filter, deny) = (rule.filter.clone(), rule.deny);
+            accounts.add_rule(&RuleRecord { subject, access, filter, deny })?;
+        }
+        Ok(())
+    })
 }

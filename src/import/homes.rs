@@ -105,6 +105,11 @@ impl Homes {
         }
     }
 
+    /// Whether nothing would be in the databases.
+    pub fn is_empty(&self) -> bool {
+        self.accounts.is_empty() && self.roles.is_empty() && self.rules.is_empty() && self.pairings.is_empty()
+    }
+
     /// The rules of a Mosquitto without any.
     pub fn open_sqlite(&mut self) {
         self.sqlite = Some(Sqlite::Open);

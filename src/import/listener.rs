@@ -9,7 +9,7 @@ use super::{
     document::{Part, What},
     homes::Homes,
     model::{Listener, Model},
-    report::{Report, Verdict},
+    report::{Line, Report, Verdict},
     security::Access,
     settings::Setting,
     tls,
@@ -216,7 +216,7 @@ fn decide(listener: &Listener, report: &mut Report) -> bool {
 /// The sections of one listener: one for each address.
 pub(super) fn translate(
     door: &Door,
-    access: Option<Access>,
+    access: Result<Access, Option<Line>>,
     folder: &Path,
     homes: &mut Homes,
     report: &mut Report,
@@ -224,11 +224,16 @@ pub(super) fn translate(
     let Door { listener, addresses, shut, .. } = door;
     let tls = tls::translate(listener, folder, homes, report);
     let line = listener.line;
-    let (Some(access), Ok(tls), false) = (access, tls, *shut) else {
-        let lines: Vec<_> =
-            line.into_iter().chain(listener.settings.iter().map(|setting| setting.line)).collect();
-        report.leave_out(&lines, "the listener is left out, as something that it needs is not possible");
-        return Vec::new();
+    let (access, tls) = match (access, tls) {
+        (Ok(access), Ok(tls)) if !shut => (access, tls),
+        (access, _) => {
+            let lines: Vec<_> =
+                line.into_iter().chain(listener.settings.iter().map(|setting| setting.line)).collect();
+            let cause = listener.settings.refusal.or_else(|| report.cause(&lines));
+            let cause = cause.or_else(|| access.err().flatten());
+            report.leave_out_for(&lines, "the listener is left out", cause);
+            return Vec::new();
+        }
     };
     if let Some(line) = line {
         report.say(line, Translated, "[[listener]]");

@@ -1,6 +1,6 @@
 //! `password_file`: accounts of the database, or a file that the gateway reads itself.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use super::{
     homes::{Account, Homes},
@@ -55,18 +55,16 @@ fn read(file: &Path, salt: SaltReading, report: &mut Report) -> Result<(Vec<Stri
         }
     }
     // The later line counts.
-    for at in (0..entries.len()).rev() {
-        let earlier: Vec<usize> = (0..at).filter(|other| entries[*other].name == entries[at].name).collect();
-        for other in earlier {
-            report.say(
-                entries[other].line,
-                Verdict::NotNeeded,
-                "the user comes again: the later line counts",
-            );
-            entries[other].name.clear();
+    let mut later = HashSet::new();
+    entries.reverse();
+    entries.retain(|entry| {
+        let counts = later.insert(entry.name.clone());
+        if !counts {
+            report.say(entry.line, Verdict::NotNeeded, "the user comes again: the later line counts");
         }
-    }
-    entries.retain(|entry| !entry.name.is_empty());
+        counts
+    });
+    entries.reverse();
     Ok((texts, entries))
 }
 

@@ -52,6 +52,15 @@ pub struct Entry {
     pub note: String,
     /// Whether it is blank or a comment.
     pub quiet: bool,
+    /// Whether it is a further line of the entry above it, and what was said there holds for it.
+    pub follows: bool,
+}
+
+impl Entry {
+    /// Whether it says nothing by itself.
+    fn is_silent(&self) -> bool {
+        self.quiet || self.follows
+    }
 }
 
 /// The number of an [`Entry`].
@@ -74,7 +83,8 @@ impl Report {
         if known == next {
             let text = printable(text);
             let (file, note) = (file.to_owned(), String::new());
-            self.entries.push(Entry { file, line, text, verdict: None, note, quiet: false });
+            let (verdict, quiet, follows) = (None, false, false);
+            self.entries.push(Entry { file, line, text, verdict, note, quiet, follows });
         }
         known
     }
@@ -84,6 +94,30 @@ impl Report {
         let line = self.add(file, line, text);
         self.say(line, Verdict::NotNeeded, "");
         self.entries[line.0].quiet = true;
+    }
+
+    /// A further line of an entry.
+    pub(super) fn follow(&mut self, line: Line, verdict: Verdict) {
+        self.say(line, verdict, "as the entry that it belongs to");
+        self.entries[line.0].follows = true;
+    }
+
+    /// What keeps something of these lines from being possible: a line that says so itself.
+    pub(super) fn cause(&self, lines: &[Line]) -> Option<Line> {
+        let not_possible = |line: &&Line| self.verdict(**line) == Some(Verdict::NotPossible);
+        let shuts = |line: &&Line| self.entries[line.0].note.contains("left out");
+        let mut causes = lines.iter().filter(not_possible);
+        causes.clone().find(shuts).or_else(|| causes.next()).copied()
+    }
+
+    /// Says of lines that they are left out, and which line is the cause; nothing of that line itself.
+    pub(super) fn leave_out_for(&mut self, lines: &[Line], what: &str, cause: Option<Line>) {
+        let why = match cause {
+            Some(cause) => format!("{what}: see {}", self.place(cause)),
+            None => what.to_owned(),
+        };
+        let others: Vec<Line> = lines.iter().copied().filter(|line| Some(*line) != cause).collect();
+        self.leave_out(&others, &why);
     }
 
     /// Shows a line in other words, since it holds a secret.
@@ -164,7 +198,7 @@ impl Report {
 
     /// How many lines came to this, without blank lines and comments.
     pub fn count(&self, verdict: Verdict) -> usize {
-        self.entries.iter().filter(|entry| entry.verdict == Some(verdict) && !entry.quiet).count()
+        self.entries.iter().filter(|entry| entry.verdict == Some(verdict) && !entry.is_silent()).count()
     }
 
     /// Whether anything could not be said here.
@@ -176,7 +210,7 @@ impl Report {
     pub fn as_text(&self) -> String {
         let mut text = String::new();
         let mut file = None;
-        for entry in self.entries.iter().filter(|entry| !entry.quiet) {
+        for entry in self.entries.iter().filter(|entry| !entry.is_silent()) {
             // Writing to a string cannot fail.
             if file != Some(&entry.file) {
                 let _ = writeln!(text, "{}", entry.file.display());
@@ -196,7 +230,9 @@ impl Report {
             .map(|verdict| format!("{} {}", self.count(*verdict), verdict.word()))
             .collect();
         let quiet = self.entries.iter().filter(|entry| entry.quiet).count();
-        let _ = writeln!(text, "{}; {quiet} blank or comment", sums.join(", "));
+        let follow = self.entries.iter().filter(|entry| entry.follows).count();
+        let follow = if follow > 0 { format!(", {follow} as the entry above them") } else { String::new() };
+        let _ = writeln!(text, "{}; {quiet} blank or comment{follow}", sums.join(", "));
         text
     }
 
@@ -209,6 +245,7 @@ impl Report {
                 json!({
                     "file": entry.file.display().to_string(), "line": entry.line, "text": entry.text,
                     "verdict": entry.verdict.map(Verdict::word), "note": entry.note, "blank_or_comment": entry.quiet,
+                    "belongs_to_entry_above": entry.follows,
                 })
             })
             .collect();

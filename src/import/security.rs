@@ -67,14 +67,14 @@ impl Set {
     }
 }
 
-/// Gives every set a home; what each listener asks, in the order of `doors`. `None`: the listener is left out.
+/// Gives every set a home; what each listener asks, in the order of `doors`, or the line for which it is left out.
 pub(super) fn settle(
     model: &Model,
     doors: &[Door],
     folder: &Path,
     homes: &mut Homes,
     report: &mut Report,
-) -> Vec<Option<Access>> {
+) -> Vec<Result<Access, Option<Line>>> {
     let mut sets: Vec<Set> = Vec::new();
     for (number, door) in doors.iter().enumerate() {
         let own = &door.listener.security;
@@ -96,40 +96,64 @@ pub(super) fn settle(
             None => sets.push(set),
         }
     }
+    // What a listener that stays shut would let in must not come in by another.
+    let opens = |set: &Set| set.doors.iter().any(|number| is_open(&doors[*number], model));
+    let open_sets: Vec<bool> = sets.iter().map(opens).collect();
+    let mut waiting: Vec<&mut Set> =
+        sets.iter_mut().zip(&open_sets).filter(|(_, opens)| **opens).map(|(set, _)| set).collect();
     // Those that only one home will do for come first.
-    sets.iter_mut()
-        .filter(|set| !set.plugins.is_empty())
-        .for_each(|set| with_plugins(set, folder, homes, report));
-    let plain = |set: &&mut Set| set.plugins.is_empty();
-    let waits = |set: &&mut Set| set.backends.is_none();
-    sets.iter_mut()
-        .filter(plain)
-        .filter(waits)
-        .filter(|set| set.acl.is_some())
-        .for_each(|set| with_rules(set, folder, homes, report));
-    sets.iter_mut()
-        .filter(plain)
-        .filter(waits)
-        .filter(|set| set.acl.is_none())
-        .for_each(|set| open(set, folder, homes, report));
+    for set in waiting.iter_mut().filter(|set| !set.plugins.is_empty()) {
+        with_plugins(set, folder, homes, report);
+    }
+    waiting.retain(|set| set.plugins.is_empty() && set.backends.is_none());
+    let (mut ruled, open): (Vec<&mut Set>, Vec<&mut Set>) =
+        waiting.into_iter().partition(|set| set.acl.is_some());
+    // So that whoever has no accounts finds the rules that it shares with who has.
+    ruled.sort_by_key(|set| set.password.is_none());
+    let mut shared: Vec<(String, Line)> = Vec::new();
+    for set in ruled {
+        let acl = set.acl.as_ref().and_then(|acl| Some((acl.text()?.to_owned(), acl.line)));
+        let like = acl.as_ref().and_then(|(name, _)| shared.iter().find(|(other, _)| other == name));
+        let anonymous = set.doors.iter().all(|number| lets_anyone_in(&doors[*number], model));
+        match (like, &set.acl) {
+            (Some((_, line)), Some(acl)) if set.password.is_none() && anonymous => {
+                let other = report.place(*line);
+                let note = format!(
+                    "auth.files.acl_file, the copy that {other} has made; a client that brings a user name has to log in with an \
+                     account of that listener: Mosquitto believes any name here"
+                );
+                report.say(acl.line, Changed, note);
+                set.backends = Some(vec!["files"]);
+            }
+            _ => {
+                with_rules(set, folder, homes, report);
+                shared.extend(acl.filter(|_| set.backends.is_some()));
+            }
+        }
+    }
+    open.into_iter().for_each(|set| self::open(set, folder, homes, report));
 
-    let mut answers: Vec<Option<Access>> = doors.iter().map(|_| None).collect();
+    let mut answers: Vec<Result<Access, Option<Line>>> = doors.iter().map(|_| Err(None)).collect();
     for set in &sets {
         let lines = set.lines();
+        let shut = || set.doors.iter().find_map(|number| why_shut(&doors[*number], model, report));
+        let cause = report.cause(&lines).or_else(shut);
         if set.backends.is_none() {
-            report.leave_out(&lines, "its listeners are left out");
+            report.leave_out_for(&lines, "its listeners are left out", cause);
         }
         set.alike.iter().for_each(|(like, line)| report.repeat(*line, *like));
         for number in &set.doors {
             let door = &doors[*number];
-            let own = if model.per_listener { &door.listener.security } else { &model.security };
+            let own = own(door, model);
             // A line that Mosquitto refuses may have been meant to keep somebody out.
             let Some(backends) = set.backends.clone().filter(|_| !own.settings.refused) else {
                 let lines: Vec<Line> = own.settings.iter().map(|setting| setting.line).collect();
-                report.leave_out(&lines, "its listeners are left out");
+                let cause = own.settings.refusal.or(cause);
+                report.leave_out_for(&lines, "its listeners are left out", cause);
+                answers[*number] = Err(cause);
                 continue;
             };
-            let anonymous = anonymous(door, own, set, homes, report);
+            let anonymous = anonymous(door, model, set, homes, report);
             let unreachable = anonymous.is_none() && set.password.is_none() && set.plugins.is_empty();
             if unreachable
                 && !door.listener.settings.is_on("require_certificate")
@@ -144,7 +168,7 @@ pub(super) fn settle(
             if homes.otherwise.is_empty() {
                 homes.otherwise.clone_from(&backends);
             }
-            answers[*number] = Some(Access { backends, anonymous, lines: lines.clone() });
+            answers[*number] = Ok(Access { backends, anonymous, lines: lines.clone() });
         }
     }
     for security in doors.iter().map(|door| &door.listener.security).chain([&model.security]) {
@@ -153,20 +177,43 @@ pub(super) fn settle(
     answers
 }
 
+/// Whose keys count for a listener.
+fn own<'a>(door: &'a Door, model: &'a Model) -> &'a Security {
+    if model.per_listener { &door.listener.security } else { &model.security }
+}
+
+/// Whether a listener will be opened, as far as that is known before its certificates are looked at.
+fn is_open(door: &Door, model: &Model) -> bool {
+    !door.shut && !own(door, model).settings.refused
+}
+
+/// The line for which a listener is not opened.
+fn why_shut(door: &Door, model: &Model, report: &Report) -> Option<Line> {
+    let lines: Vec<Line> = door.listener.settings.iter().map(|setting| setting.line).collect();
+    let refusals = [own(door, model).settings.refusal, door.listener.settings.refusal];
+    refusals.into_iter().flatten().next().or_else(|| report.cause(&lines)).or(door.listener.line)
+}
+
+/// What is said of clients without a user name.
+fn said_of_anonymous<'a>(door: &'a Door, model: &'a Model) -> Option<&'a Setting> {
+    let here = door.listener.settings.get("listener_allow_anonymous");
+    here.or_else(|| own(door, model).settings.get("allow_anonymous"))
+}
+
+fn lets_anyone_in(door: &Door, model: &Model) -> bool {
+    door.local || said_of_anonymous(door, model).is_some_and(Setting::is_on)
+}
+
 /// The name of clients that bring none.
 fn anonymous(
     door: &Door,
-    own: &Security,
+    model: &Model,
     set: &Set,
     homes: &Homes,
     report: &mut Report,
 ) -> Option<(String, Option<Line>)> {
-    let said = door
-        .listener
-        .settings
-        .get("listener_allow_anonymous")
-        .or_else(|| own.settings.get("allow_anonymous"));
-    let allowed = door.local || said.is_some_and(Setting::is_on);
+    let said = said_of_anonymous(door, model);
+    let allowed = lets_anyone_in(door, model);
     if let Some(said) = said {
         let note = match (allowed, said.is_on()) {
             (true, true) => "listener.anonymous is their user name",

@@ -22,6 +22,8 @@ pub(super) struct Settings {
     list: Vec<Setting>,
     /// Whether Mosquitto would refuse one of them: what was meant is not known then, and may have been a restriction.
     pub refused: bool,
+    /// The first of these.
+    pub refusal: Option<Line>,
 }
 
 impl Settings {
@@ -36,6 +38,7 @@ impl Settings {
         if let Err(why) = right {
             report.say(setting.line, Verdict::NotPossible, format!("Mosquitto refuses it: {why}"));
             self.refused = true;
+            self.refusal.get_or_insert(setting.line);
             return;
         }
         let earlier = self.list.iter().position(|other| other.key == setting.key);
@@ -46,6 +49,7 @@ impl Settings {
                 let note = "Mosquitto refuses it: the key was given before, and that value is used here";
                 report.say(setting.line, Verdict::NotPossible, note);
                 self.refused = true;
+                self.refusal.get_or_insert(setting.line);
                 return;
             }
             let later = report.place(setting.line);

@@ -3,7 +3,10 @@
 use std::{path::Path, process::Command};
 
 use super::{Origin, enter};
-use crate::support::{Publish, Subscribe, subject::free_port};
+use crate::support::{
+    Publish, Subscribe,
+    subject::{free_port, latchgate},
+};
 
 const PLUGIN: &str = "/usr/lib/x86_64-linux-gnu/mosquitto_dynamic_security.so";
 
@@ -106,6 +109,15 @@ fn accounts_roles_and_groups_of_a_real_file_decide_as_the_plugin_did() {
     ann.subscribe("home/#", 0);
     ann.publish(Publish::to("home/ann").qos(1).payload("here"));
     assert_eq!(ann.receive().text(), "here");
+    // Bug: each line of the JSON was an entry of its own.
+    let text =
+        latchgate(origin.folder(), &["import", "mosquitto", "mosquitto.conf", "--out", "again"], "").out;
+    let told = text.lines().filter(|line| line.contains("as the entry that it belongs to")).count();
+    assert_eq!(told, 0, "{text}");
+    for entry in ["\"username\":", "\"rolename\":", "\"groupname\":"] {
+        assert!(text.contains(entry), "{entry}: {text}");
+    }
+    assert!(!text.contains("\"acltype\"") && text.contains("as the entry above them"), "{text}");
     let shown = imported.report.to_string();
     let json = std::fs::read_to_string(origin.path("dynsec.json")).expect("read it");
     let key = json.split("\"password\"").nth(1).and_then(|rest| rest.split('"').nth(1)).expect("a key");
@@ -126,6 +138,7 @@ fn a_file_that_denies_what_no_rule_can_say_keeps_its_listeners_closed() {
             r#"{"roles":[{"rolename":"r","acls":[{"acltype":"more","topic":"a","allow":false}]}]}"#,
             "no acltype",
         ),
+        (r#"{"roles":[{"rolename":"r","allowwildcardsubs":false}]}"#, "\"allowwildcardsubs\""),
     ] {
         let port = free_port();
         let origin =

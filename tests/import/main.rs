@@ -9,6 +9,7 @@ mod differential;
 mod dynsec;
 mod folder;
 mod lampi;
+mod left_out;
 mod plugins;
 mod tls;
 mod words;

@@ -63,6 +63,13 @@ impl<'a> Options<'a> {
             .collect()
     }
 
+    /// All that nobody asked for, which are then asked for.
+    pub fn take_rest(&self) -> Vec<&'a PluginOption> {
+        let rest = self.rest("");
+        self.used.borrow_mut().extend(rest.iter().map(|option| option.line));
+        rest
+    }
+
     /// What nobody has asked for is not known.
     pub fn finish(&self, report: &mut Report) {
         for option in self.rest("") {

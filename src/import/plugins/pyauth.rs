@@ -39,7 +39,7 @@ pub(super) fn translate(plugin: &Plugin, desk: &mut Desk<'_>) -> Option<Answer> 
     }
     let mut values = Part::new(What::Inner, "[auth.python.opts]");
     let mut files = Part::new(What::Inner, "[auth.python.opts_files]");
-    for option in options.rest("") {
+    for option in options.take_rest() {
         let value = option.value.trim_end_matches(['\r', '\n']);
         if is_secret(&option.key) {
             let stem: String = option
@@ -66,10 +66,8 @@ pub(super) fn translate(plugin: &Plugin, desk: &mut Desk<'_>) -> Option<Answer> 
     }
     part.parts.extend([values, files].into_iter().filter(|part| !part.is_empty()));
     options.finish(desk.report);
-    desk.report.remark(
-        "the module runs in a process of its own, without the gateway's environment and files; acl_check gets the name of \
-         listener.anonymous for a client without a user name, where Mosquitto gave None",
-    );
+    desk.report
+        .remark("the module runs in a process of its own, without the gateway's environment and open files");
     Some(Answer { backends: vec!["python"], ..Answer::default() })
 }
 

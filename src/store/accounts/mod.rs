@@ -55,8 +55,11 @@ impl AccountsDb {
         Ok(AccountsDb { database: Database::open(path, schema::MIGRATIONS)?, changes: AtomicU32::new(0) })
     }
 
-    /// One change, on disk when this returns, and seen by [`AccountStore::revision`].
-    fn change<T>(&self, work: impl FnOnce(&Change) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    /// One change, of as many steps as there are, on disk when this returns, and seen by [`AccountStore::revision`].
+    ///
+    /// # Errors
+    /// Those of `work`: then nothing has changed.
+    pub fn change<T>(&self, work: impl FnOnce(&Change) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let path = self.database.path();
         let result = self.database.write(|transaction| work(&Change { transaction, path }))?;
         self.changes.fetch_add(1, Ordering::Release);
@@ -115,7 +118,7 @@ impl AccountStore for AccountsDb {
 }
 
 /// A change under way.
-struct Change<'a> {
+pub struct Change<'a> {
     transaction: &'a Transaction<'a>,
     path: &'a Path,
 }

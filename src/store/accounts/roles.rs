@@ -17,16 +17,28 @@ pub struct RoleRow {
     pub rules: usize,
 }
 
+impl Change<'_> {
+    /// As [`AccountsDb::add_role`].
+    pub fn add_role(&self, name: &str) -> Result<(), StoreError> {
+        check::role_name(name).map_err(StoreError::Invalid)?;
+        match self.execute("INSERT INTO role (name) VALUES (?1) ON CONFLICT DO NOTHING", [name])? {
+            1 => Ok(()),
+            _ => Err(StoreError::Exists(format!("role {name:?}"))),
+        }
+    }
+
+    /// As [`AccountsDb::grant`].
+    pub fn grant(&self, role: &str, user: &str) -> Result<bool, StoreError> {
+        let ids = params![users::id(self, user)?, id(self, role)?];
+        let sql = "INSERT INTO membership (user, role) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+        Ok(self.execute(sql, ids)? == 1)
+    }
+}
+
 impl AccountsDb {
     /// Makes a role.
     pub fn add_role(&self, name: &str) -> Result<(), StoreError> {
-        check::role_name(name).map_err(StoreError::Invalid)?;
-        self.change(|change| {
-            match change.execute("INSERT INTO role (name) VALUES (?1) ON CONFLICT DO NOTHING", [name])? {
-                1 => Ok(()),
-                _ => Err(StoreError::Exists(format!("role {name:?}"))),
-            }
-        })
+        self.change(|change| change.add_role(name))
     }
 
     /// Removes a role with its rules and takes it from everyone. Returns how many rules went with it.
@@ -41,11 +53,7 @@ impl AccountsDb {
 
     /// Grants a role to a user. Returns whether it is new to them.
     pub fn grant(&self, role: &str, user: &str) -> Result<bool, StoreError> {
-        self.change(|change| {
-            let ids = params![users::id(change, user)?, id(change, role)?];
-            let sql = "INSERT INTO membership (user, role) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-            Ok(change.execute(sql, ids)? == 1)
-        })
+        self.change(|change| change.grant(role, user))
     }
 
     /// Takes a role from a user. Returns whether they had it.

@@ -7,7 +7,7 @@
 use rusqlite::types::ValueRef;
 use rusqlite::{Row, Transaction, params};
 
-use super::{AccountsDb, check, roles, text};
+use super::{AccountsDb, Change, check, roles, text};
 use crate::policy::accounts::{RuleRecord, Subject};
 use crate::policy::acl::Access;
 use crate::store::StoreError;
@@ -27,27 +27,32 @@ pub struct RuleRow {
     pub rule: Result<RuleRecord, String>,
 }
 
+impl Change<'_> {
+    /// As [`AccountsDb::add_rule`].
+    pub fn add_rule(&self, rule: &RuleRecord) -> Result<bool, StoreError> {
+        check::subject(&rule.subject)
+            .and_then(|()| check::filter(&rule.filter))
+            .map_err(StoreError::Invalid)?;
+        if let Subject::Role(name) = &rule.subject {
+            roles::id(self, name)?;
+        }
+        let changed = self.execute(
+            "INSERT INTO rule (subject, access, filter, deny) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (subject, filter, deny) DO UPDATE SET access = access | excluded.access
+             WHERE access | excluded.access <> access",
+            params![rule.subject.to_string(), rule.access.bits(), rule.filter, rule.deny],
+        )?;
+        Ok(changed == 1)
+    }
+}
+
 impl AccountsDb {
     /// Adds a rule. Returns whether that changed anything.
     ///
     /// # Errors
     /// A subject or filter that is not one; a role that does not exist.
     pub fn add_rule(&self, rule: &RuleRecord) -> Result<bool, StoreError> {
-        check::subject(&rule.subject)
-            .and_then(|()| check::filter(&rule.filter))
-            .map_err(StoreError::Invalid)?;
-        self.change(|change| {
-            if let Subject::Role(name) = &rule.subject {
-                roles::id(change, name)?;
-            }
-            let changed = change.execute(
-                "INSERT INTO rule (subject, access, filter, deny) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (subject, filter, deny) DO UPDATE SET access = access | excluded.access
-                 WHERE access | excluded.access <> access",
-                params![rule.subject.to_string(), rule.access.bits(), rule.filter, rule.deny],
-            )?;
-            Ok(changed == 1)
-        })
+        self.change(|change| change.add_rule(rule))
     }
 
     /// Removes the operations of `rule` from what its subject is allowed (or denied) for exactly this filter.

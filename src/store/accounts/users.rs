@@ -9,6 +9,24 @@ use super::{AccountsDb, Change, check, text};
 use crate::policy::accounts::AccountRecord;
 use crate::store::StoreError;
 
+impl Change<'_> {
+    /// As [`AccountsDb::add_user`].
+    pub fn add_user(&self, name: &str, hash: Option<&str>, superuser: bool) -> Result<(), StoreError> {
+        check::user_name(name).map_err(StoreError::Invalid)?;
+        let added = self.execute(
+            "INSERT INTO user (name, hash, superuser) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            params![name, hash, superuser],
+        )?;
+        if added == 1 { Ok(()) } else { Err(StoreError::Exists(format!("user {name:?}"))) }
+    }
+
+    /// As [`AccountsDb::set_enabled`].
+    pub fn set_enabled(&self, name: &str, enabled: bool) -> Result<(), StoreError> {
+        let sql = "UPDATE user SET enabled = ?2 WHERE name = ?1";
+        found(self.execute(sql, params![name, enabled])?, name)
+    }
+}
+
 impl AccountsDb {
     /// Makes an account. `hash` is a stored password in a form that `auth::password` reads; without one nobody
     /// logs in to it by password.
@@ -16,14 +34,7 @@ impl AccountsDb {
     /// # Errors
     /// A name that is not allowed, or taken.
     pub fn add_user(&self, name: &str, hash: Option<&str>, superuser: bool) -> Result<(), StoreError> {
-        check::user_name(name).map_err(StoreError::Invalid)?;
-        self.change(|change| {
-            let added = change.execute(
-                "INSERT INTO user (name, hash, superuser) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-                params![name, hash, superuser],
-            )?;
-            if added == 1 { Ok(()) } else { Err(StoreError::Exists(format!("user {name:?}"))) }
-        })
+        self.change(|change| change.add_user(name, hash, superuser))
     }
 
     /// Removes an account and takes its roles from it. Rules for its name stay: they may be meant for whoever
@@ -48,7 +59,7 @@ impl AccountsDb {
 
     /// Enables or disables an account.
     pub fn set_enabled(&self, name: &str, enabled: bool) -> Result<(), StoreError> {
-        self.update(name, "UPDATE user SET enabled = ?2 WHERE name = ?1", params![name, enabled])
+        self.change(|change| change.set_enabled(name, enabled))
     }
 
     /// Makes an account a superuser, or an ordinary one again.
