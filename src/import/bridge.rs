@@ -24,8 +24,8 @@ pub(super) fn all(model: &Model, folder: &Path, homes: &mut Homes, report: &mut 
             None => {
                 let lines: Vec<Line> =
                     bridge.settings.iter().map(|setting| setting.line).chain([bridge.line]).collect();
-                report
-                    .leave_out(&lines, "the bridge is left out, as something that it needs is not possible");
+                let cause = bridge.settings.refusal.or_else(|| report.cause(&lines));
+                report.leave_out_for(&lines, "the bridge is left out", cause);
             }
         }
     }

@@ -57,9 +57,17 @@ impl Daemon {
         let names = vec!["localhost".to_owned()];
         let own =
             rcgen::CertificateParams::new(names).expect("parameters").signed_by(&key, &issuer).expect("sign");
-        for (name, text) in
-            [("ca.pem", ca.pem()), ("server.pem", own.pem()), ("server.key", key.serialize_pem())]
-        {
+        let client_key = rcgen::KeyPair::generate().expect("a key");
+        let mut names = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
+        names.distinguished_name.push(rcgen::DnType::CommonName, "gateway");
+        let client = names.signed_by(&client_key, &issuer).expect("sign");
+        for (name, text) in [
+            ("ca.pem", ca.pem()),
+            ("server.pem", own.pem()),
+            ("server.key", key.serialize_pem()),
+            ("client.pem", client.pem()),
+            ("client.key", client_key.serialize_pem()),
+        ] {
             std::fs::write(path.join(name), text).expect("write a file");
         }
         std::fs::write(path.join("secret"), format!("{SECRET}\n")).expect("write a file");
@@ -190,6 +198,11 @@ pub fn postgres() -> Daemon {
     initdb.args(["--no-sync", "--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", "--username=gateway"]);
     initdb.arg("-D").arg(daemon.path("data")).arg(format!("--pwfile={}", daemon.text("secret")));
     succeeds(initdb);
+    // Who has to show a certificate besides its password.
+    let rules = std::fs::read_to_string(daemon.path("data/pg_hba.conf")).expect("read the rules");
+    let certified = "hostssl all certified 127.0.0.1/32 scram-sha-256 clientcert=verify-ca\n\
+                     host all certified 127.0.0.1/32 reject\n";
+    std::fs::write(daemon.path("data/pg_hba.conf"), format!("{certified}{rules}")).expect("write the rules");
     let set = |line: String| ["-c".to_owned(), line];
     let mut arguments =
         vec![postgres_program("postgres").display().to_string(), "-D".into(), daemon.text("data")];
@@ -202,6 +215,7 @@ pub fn postgres() -> Daemon {
         "ssl=on".into(),
         format!("ssl_cert_file={}", daemon.text("server.pem")),
         format!("ssl_key_file={}", daemon.text("server.key")),
+        format!("ssl_ca_file={}", daemon.text("ca.pem")),
     ] {
         arguments.extend(set(line));
     }
@@ -231,6 +245,7 @@ pub fn mariadb() -> Daemon {
         "--performance-schema=OFF".into(),
         format!("--ssl-cert={}", daemon.text("server.pem")),
         format!("--ssl-key={}", daemon.text("server.key")),
+        format!("--ssl-ca={}", daemon.text("ca.pem")),
     ]);
     *daemon.arguments.lock() = arguments;
     daemon.launch();
@@ -240,7 +255,8 @@ pub fn mariadb() -> Daemon {
         .mysql(&format!(
             "CREATE DATABASE iot CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
              CREATE USER gateway@'%' IDENTIFIED BY '{secret}'; GRANT SELECT ON iot.* TO gateway@'%';
-             CREATE USER sealed@'%' IDENTIFIED BY '{secret}' REQUIRE SSL; GRANT SELECT ON iot.* TO sealed@'%';"
+             CREATE USER sealed@'%' IDENTIFIED BY '{secret}' REQUIRE SSL; GRANT SELECT ON iot.* TO sealed@'%';
+             CREATE USER certified@'%' IDENTIFIED BY '{secret}' REQUIRE X509; GRANT SELECT ON iot.* TO certified@'%';"
         ))
         .expect("make the database");
     daemon

@@ -173,6 +173,37 @@ fn ways(database: &dyn Database, daemon: &Daemon, socket: &str) {
     }
 }
 
+/// A server that wants a certificate of the gateway gets it; without one it lets nobody in.
+fn certified(database: &dyn Database, daemon: &Daemon) {
+    empty(database);
+    add_user(database, "ann", STORED, false);
+    let path = |name: &str| quoted(daemon.path(name).display());
+    let mut lines = vec![("user", quoted("certified")), ("tls", quoted("required")), ("ca", path("ca.pem"))];
+    let without = reached_by(database, &lines);
+    assert_eq!(without.refuse(&login("ann")).code, 0x88, "{}", without.log());
+    lines.extend([("certificate", path("client.pem")), ("key", path("client.key"))]);
+    reached_by(database, &lines).accept(&login("ann")).ping();
+}
+
+#[test]
+fn servers_that_want_a_certificate_or_tls_alone_are_reached() {
+    let mariadb = Mariadb(daemon::mariadb());
+    create(&mariadb);
+    certified(&mariadb, &mariadb.0);
+    mariadb.0.mysql("SET GLOBAL require_secure_transport = ON;").expect("it takes nothing in clear any more");
+    let subject = reached_by(&mariadb, &[]);
+    assert_eq!(subject.refuse(&login("ann")).code, 0x88);
+    let secure = [("tls", quoted("required")), ("ca", quoted(mariadb.0.path("ca.pem").display()))];
+    reached_by(&mariadb, &secure).accept(&login("ann")).ping();
+    let postgres = Postgres(daemon::postgres());
+    create(&postgres);
+    let secret = daemon::SECRET.replace('\'', "''");
+    postgres.run(&format!(
+        "CREATE ROLE certified LOGIN PASSWORD '{secret}'; GRANT SELECT ON users, acls TO certified;"
+    ));
+    certified(&postgres, &postgres.0);
+}
+
 #[test]
 fn a_mariadb_server_decides_in_every_style_and_nothing_hostile_gets_through() {
     let mariadb = Mariadb(daemon::mariadb());

@@ -193,3 +193,33 @@ fn a_web_service_that_can_never_be_asked_is_told_by_the_check() {
         assert!(answer.err.contains(said), "{lines}: {}", answer.err);
     }
 }
+
+#[test]
+fn the_examples_of_backends_in_the_readme_are_right() {
+    let readme = include_str!("../../README.md");
+    let section = readme.split("\n## Backends\n").nth(1).expect("the section is there");
+    let section = section.split("\n## ").next().expect("it ends");
+    let blocks = section.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let mut checked = Vec::new();
+    for block in blocks.filter(|block| block.contains("[auth.")) {
+        let place = workplace();
+        for (name, text) in [
+            ("passwd", ""),
+            ("acl", "user ann\ntopic readwrite ann/#\n"),
+            ("db.secret", "x\n"),
+            ("db", "x\n"),
+        ] {
+            std::fs::write(place.path().join(name), text).expect("write a file");
+        }
+        let name = block.split("[auth.").nth(1).and_then(|rest| rest.split(']').next()).expect("a backend");
+        // In a list the lines are indented; a credential lies where systemd puts it.
+        let block = block.replace("\n  ", "\n").replace("$CREDENTIALS_DIRECTORY/", "");
+        let block = block.trim_start();
+        let auth =
+            if block.starts_with("[auth]") { "" } else { &format!("[auth]\nbackends = [\"{name}\"]\n") };
+        write(place.path(), &format!("[gateway]\nstate = \"state\"\n{auth}{block}"));
+        command(&place, "check").exits(0);
+        checked.push(name);
+    }
+    assert_eq!(checked, ["postgres", "http", "files", "python"]);
+}

@@ -8,7 +8,8 @@ use crate::support::subject::free_port;
 /// Bug: accounts, and a rule that allows everything, were made for a listener that was left out.
 #[test]
 fn a_listener_that_is_left_out_leaves_no_accounts_and_rules_behind() {
-    for shuts in ["mount_point x/", "certfile missing.crt\nkeyfile missing.key", "max_connections many"] {
+    for shuts in ["mount_point x/", "certfile missing.crt\nkeyfile missing.key", "require_certificate maybe"]
+    {
         let conf = format!("listener 1883 127.0.0.1\npassword_file passwd\nallow_anonymous false\n{shuts}\n");
         let origin = Origin::new(&conf).with("passwd", passwd(&["ann"]));
         let imported = origin.imported();

@@ -157,6 +157,16 @@ fn client_config(settings: &ServerSettings) -> Result<ClientConfig, ServerError>
     config.with_client_auth_cert(chain, private).map_err(|error| wrong(certificate, &error))
 }
 
+/// What is in the files of the gateway's own certificate and its key, for a client that makes TLS itself.
+pub(super) fn identity_files(settings: &ServerSettings) -> Result<Option<[Vec<u8>; 2]>, ServerError> {
+    let Some((certificate, key)) = &settings.identity else { return Ok(None) };
+    let read = |path: &PathBuf| {
+        file::read(path, file::PEM)
+            .map_err(|error| ServerError::Identity { path: path.clone(), why: error.to_string() })
+    };
+    Ok(Some([read(certificate)?, read(key)?]))
+}
+
 /// The certificates of the authorities that a server's may come from, for a client that reads them itself.
 pub(super) fn trusted_files(settings: &ServerSettings) -> Result<Vec<Vec<u8>>, WebError> {
     // What is wrong with the file is told here, not when somebody logs in.

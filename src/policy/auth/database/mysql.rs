@@ -9,7 +9,7 @@ use super::{
     remote::Driver,
     statement::{Sql, Statement},
 };
-use crate::policy::auth::server::{Server, ServerError, Trouble, trusted_files};
+use crate::policy::auth::server::{Server, ServerError, Trouble, identity_files, trusted_files};
 
 /// MySQL or MariaDB.
 pub(super) struct Mysql(Opts);
@@ -35,10 +35,8 @@ impl Driver for Mysql {
         if server.is_encrypted() {
             let authorities = trusted_files(settings)?;
             let authorities = authorities.into_iter().map(Into::into).collect();
-            let identity = settings
-                .identity
-                .clone()
-                .map(|(certificate, key)| ClientIdentity::new(certificate.into(), key.into()));
+            let identity = identity_files(settings)?
+                .map(|[certificate, key]| ClientIdentity::new(certificate.into(), key.into()));
             let tls = SslOpts::default()
                 .with_disable_built_in_roots(true)
                 .with_root_certs(authorities)
