@@ -1,35 +1,35 @@
 //! The task of a bridge: connects, moves bytes, and begins anew when the connection is lost.
 
 use std::{
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
-    task::Poll,
+    task::{self, Poll},
     time::{Duration, Instant},
 };
 
 use atomic_waker::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::{
-    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
     sync::watch,
-    time::{sleep_until, timeout},
+    time::{Sleep, sleep_until, timeout},
 };
 
-use crate::broker::{Broker, Link};
+use crate::broker::{Broker, Journal, Link};
 use crate::mqtt::ReasonCode;
 
 use super::{
-    Dial, Keeper, Settings, Stream,
+    Dial, Keeper, KeptMessage, Settings,
     backoff::Backoff,
     exchange::{Exchange, Fault, Open},
     spool::Spool,
     status::{Status, Told, status},
+    wire::Wire,
 };
 
 /// Messages read back from disk at a time, and their bytes.
 const READ_BACK: (usize, usize) = (512, 512 * 1024);
-/// Bytes that are read from the socket at a time.
-const CHUNK: usize = 64 * 1024;
+/// Reads in one turn before others have theirs.
+const ROUNDS: usize = 4;
 /// How often health is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long the last bytes may take.
@@ -42,7 +42,7 @@ pub struct Bridge {
     keeper: Arc<dyn Keeper>,
     told: Mutex<Told>,
     exchange: tokio::sync::Mutex<Exchange>,
-    /// Rung when rights or the lock have changed.
+    /// Rung when rights or the lock have changed, and when there is something to send.
     bell: Arc<AtomicWaker>,
 }
 
@@ -96,6 +96,7 @@ impl Bridge {
             kept,
         );
         spool.peer.clone_from(&settings.peer);
+        spool.bell = bell.clone();
         let spool = Arc::new(spool);
         let now = Instant::now();
         let mut exchange = Exchange::new(settings.clone(), spool.clone(), link, before, open);
@@ -196,9 +197,7 @@ impl Bridge {
         };
         exchange.begin(address, password.as_deref(), Instant::now());
         drop(password);
-        let (reader, writer) = tokio::io::split(stream);
-        let sending = Sending { writer, bytes: Vec::new(), written: 0, flushed: true, full: false };
-        let mut wire = Wire { reader, incoming: Vec::new(), sending };
+        let mut wire = Wire::new(stream);
         let context = Context { dial: dial.clone(), address, stamp };
         let end = self.serve(exchange, &mut wire, &context, backoff, stop).await;
         match end {
@@ -222,7 +221,7 @@ impl Bridge {
         // What could not be stored is owed no answer.
         let _ = std::future::poll_fn(|cx| exchange.poll_owed(cx)).await;
         exchange.end(reason, Instant::now());
-        wire.sending.finish(&mut exchange.out).await
+        Ok(wire.finish(&mut exchange.out).await?)
     }
 
     /// Moves bytes until something ends it.
@@ -234,81 +233,70 @@ impl Bridge {
         backoff: &mut Backoff,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), End> {
-        let mut opened = Instant::now();
+        let now = Instant::now();
+        let due = exchange.tick(now)?;
+        let timer = Box::pin(sleep_until(due.into()));
+        let mut turns = Turns { bridge: self, opened: now, was_open: false, due, timer, reading: None };
         let mut look = tokio::time::interval(LOOK);
-        let mut checks = Box::pin(self.anew(context));
-        let mut due = exchange.tick(opened)?;
-        let mut was_open = false;
+        let mut checks = pin!(self.anew(context));
+        let mut stopped = pin!(async { drop(stop.wait_for(|stop| *stop).await) });
         loop {
-            let now = Instant::now();
-            let taken = exchange.read(&wire.incoming, now)?;
-            wire.incoming.drain(..taken);
-            if exchange.link.is_pressed() {
-                exchange.link.room().await;
-                continue;
-            }
-            if exchange.open && !was_open {
-                was_open = true;
-                opened = now;
-                self.look(exchange)?;
-                due = exchange.tick(now)?;
-            }
-            if !exchange.open && now >= opened + self.settings.timeout {
-                return Err(End::Lost("the answer to CONNECT took too long".into()));
-            }
-            if was_open {
-                backoff.lasted(now.saturating_duration_since(opened));
-            }
-            if now >= due {
-                due = exchange.tick(now)?;
-            }
-            if let Some(from) = exchange.pump(now) {
-                self.read_back(exchange, from).await?;
-                continue;
-            }
-            wire.sending.take(&mut exchange.out);
-            let reads = exchange.reads();
-            tokio::select! {
-                read = wire.reader.read_buf(&mut wire.incoming), if reads => {
-                    if read? == 0 {
-                        return Err(End::Lost("the remote broker closed the connection".into()));
-                    }
+            let pause = std::future::poll_fn(|cx| {
+                if stopped.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Err(End::Stop));
                 }
-                sent = wire.sending.send(), if !wire.sending.flushed => {
-                    if sent? {
-                        exchange.pulse.taken = Instant::now();
-                    }
+                if let Poll::Ready(why) = checks.as_mut().poll(cx) {
+                    return Poll::Ready(Err(End::Anew(why)));
                 }
-                () = self.spool.bell.notified() => {}
-                outcome = std::future::poll_fn(|cx| poll_told(exchange, &self.bell, cx)) => outcome?,
-                () = sleep_until(due.into()) => {}
-                _ = look.tick() => self.look(exchange)?,
-                why = &mut checks => return Err(End::Anew(why)),
-                _ = stop.wait_for(|stop| *stop) => return Err(End::Stop),
+                while look.poll_tick(cx).is_ready() {
+                    self.look(exchange)?;
+                }
+                turns.poll(exchange, wire, backoff, cx)
+            });
+            match pause.await? {
+                Pause::Room => exchange.link.room().await,
+                Pause::Load(from) => {
+                    let journal = exchange.link.journal().clone();
+                    let read = self.read_back(from, Some(exchange.under_way()), journal).await?;
+                    exchange.loaded(from, read);
+                }
             }
         }
     }
 
-    /// Reads messages back from disk.
-    async fn read_back(&self, exchange: &mut Exchange, from: u64) -> Result<(), End> {
-        let mut ticket = exchange.link.journal().commit();
-        // What is not durable yet cannot be read back.
-        std::future::poll_fn(|cx| ticket.poll(cx)).await.map_err(|error| End::Lost(error.to_string()))?;
-        let (keeper, name) = (self.keeper.clone(), self.settings.name.clone());
-        let under_way = exchange.under_way();
-        let read = blocking(move || match under_way.is_empty() {
-            true => keeper.read(&name, from, READ_BACK.0, READ_BACK.1),
-            false => under_way.into_iter().try_fold(Vec::new(), |mut read, seq| {
-                read.extend(keeper.read(&name, seq, 1, 1)?);
-                Ok(read)
-            }),
-        })
-        .await;
-        let read = read
-            .ok_or(End::Stop)?
-            .map_err(|error| End::Lost(format!("the spool cannot be read: {error}")))?;
-        exchange.loaded(from, read);
-        Ok(())
+    /// Reads messages back from disk, from number `from` on; after a restart those that were under way.
+    async fn read_back(
+        &self,
+        from: u64,
+        restored: Option<Vec<u64>>,
+        journal: Arc<dyn Journal>,
+    ) -> Result<Vec<KeptMessage>, End> {
+        // What is not durable yet cannot be read back. Of a backlog most is; after a restart, releases wait for a commit too,
+        // and go first.
+        let mut commit = restored.is_some();
+        let under_way = restored.unwrap_or_default();
+        loop {
+            if commit {
+                let mut ticket = journal.commit();
+                let done = std::future::poll_fn(|cx| ticket.poll(cx)).await;
+                done.map_err(|error| End::Lost(error.to_string()))?;
+            }
+            let (keeper, name, under_way) =
+                (self.keeper.clone(), self.settings.name.clone(), under_way.clone());
+            let read = blocking(move || match under_way.is_empty() {
+                true => keeper.read(&name, from, READ_BACK.0, READ_BACK.1),
+                false => under_way.into_iter().try_fold(Vec::new(), |mut read, seq| {
+                    read.extend(keeper.read(&name, seq, 1, 1)?);
+                    Ok(read)
+                }),
+            });
+            let read = read.await.ok_or(End::Stop)?;
+            let read = read.map_err(|error| End::Lost(format!("the spool cannot be read: {error}")))?;
+            if commit || read.first().is_some_and(|kept| kept.seq == from) {
+                return Ok(read);
+            }
+            commit = true;
+        }
     }
 
     /// Waits for a reason to connect anew.
@@ -371,17 +359,141 @@ impl Bridge {
     }
 }
 
-/// Waits for commits, and for changes of rights and of the lock.
-fn poll_told(
-    exchange: &mut Exchange,
-    bell: &AtomicWaker,
-    cx: &mut std::task::Context<'_>,
-) -> Poll<Result<(), End>> {
-    bell.register(cx.waker());
-    if exchange.review()? {
-        return Poll::Ready(Ok(()));
+/// Why turns pause.
+enum Pause {
+    /// Subscribers here are behind.
+    Room,
+    /// Messages must be read back before anything else happens: from this number on.
+    Load(u64),
+}
+
+type Reading<'a> = Pin<Box<dyn Future<Output = Result<Vec<KeptMessage>, End>> + Send + 'a>>;
+
+/// The turns of one connection. Each does what can be done now: takes what came, sends what may leave.
+struct Turns<'a> {
+    bridge: &'a Bridge,
+    /// When the connection, or else the session, was opened.
+    opened: Instant,
+    was_open: bool,
+    due: Instant,
+    timer: Pin<Box<Sleep>>,
+    /// Messages that are being read back, from this number on.
+    reading: Option<(u64, Reading<'a>)>,
+}
+
+impl<'a> Turns<'a> {
+    fn poll(
+        &mut self,
+        exchange: &mut Exchange,
+        wire: &mut Wire,
+        backoff: &mut Backoff,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<Result<Pause, End>> {
+        // Rung for what is to leave as well. Before looking, so that nothing is missed.
+        self.bridge.bell.register(cx.waker());
+        exchange.review()?;
+        for _ in 0..ROUNDS {
+            let now = Instant::now();
+            let mut again = false;
+            if exchange.reads()
+                && let Poll::Ready(count) = wire.poll_fill(cx)?
+            {
+                if count == 0 {
+                    return Poll::Ready(Err(End::Lost("the remote broker closed the connection".into())));
+                }
+                again = true;
+            }
+            let taken = exchange.read(&wire.incoming, now)?;
+            wire.incoming.drain(..taken);
+            if exchange.link.is_pressed() {
+                return Poll::Ready(Ok(Pause::Room));
+            }
+            self.watch_clock(exchange, backoff, now)?;
+            again |= self.load(exchange, cx)?;
+            loop {
+                if let Some(from) = exchange.pump(now) {
+                    if exchange.must_restore() {
+                        // Acknowledgements of these mean nothing before they are in the window.
+                        return Poll::Ready(Ok(Pause::Load(from)));
+                    }
+                    again |= self.begin_to_load(exchange, from);
+                }
+                // Afterwards: what is owed since then is told of its commit only from here on.
+                if exchange.poll_tickets(cx)?.is_pending() {
+                    break;
+                }
+                again = true;
+            }
+            let sent = wire.poll_send(&mut exchange.out, cx)?;
+            if sent.relieved {
+                exchange.pulse.taken = now;
+            }
+            // What was written may have made room for more, of both directions.
+            again |= sent.some;
+            if !again {
+                return self.rest(cx);
+            }
+        }
+        cx.waker().wake_by_ref();
+        self.rest(cx)
     }
-    exchange.poll_tickets(cx).map_err(End::from)
+
+    /// Has messages read back while others come and go; whether it was not so already.
+    fn begin_to_load(&mut self, exchange: &Exchange, from: u64) -> bool {
+        if self.reading.is_some() {
+            return false;
+        }
+        let journal = exchange.link.journal().clone();
+        self.reading = Some((from, Box::pin(self.bridge.read_back(from, None, journal))));
+        true
+    }
+
+    /// Takes what was read back; whether there was something.
+    fn load(&mut self, exchange: &mut Exchange, cx: &mut task::Context<'_>) -> Result<bool, End> {
+        let Some((from, reading)) = &mut self.reading else { return Ok(false) };
+        let Poll::Ready(read) = reading.as_mut().poll(cx) else { return Ok(false) };
+        let from = *from;
+        self.reading = None;
+        exchange.loaded(from, read?);
+        Ok(true)
+    }
+
+    fn watch_clock(
+        &mut self,
+        exchange: &mut Exchange,
+        backoff: &mut Backoff,
+        now: Instant,
+    ) -> Result<(), End> {
+        if exchange.open && !self.was_open {
+            self.was_open = true;
+            self.opened = now;
+            self.bridge.look(exchange)?;
+            self.due = exchange.tick(now)?;
+        }
+        if !exchange.open && now >= self.opened + self.bridge.settings.timeout {
+            return Err(End::Lost("the answer to CONNECT took too long".into()));
+        }
+        if self.was_open {
+            backoff.lasted(now.saturating_duration_since(self.opened));
+        }
+        if now >= self.due {
+            self.due = exchange.tick(now)?;
+        }
+        Ok(())
+    }
+
+    /// Sees to it that there is a turn when the clock asks for one.
+    fn rest(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<Pause, End>> {
+        let deadline = self.timer.deadline().into_std();
+        // Not moved for each packet: it may fire too early, never too late.
+        if self.due < deadline || deadline <= Instant::now() {
+            self.timer.as_mut().reset(self.due.into());
+        }
+        if self.timer.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
 }
 
 /// What a connection depends on.
@@ -389,73 +501,6 @@ struct Context {
     dial: Arc<dyn Dial>,
     address: usize,
     stamp: Vec<u8>,
-}
-
-/// The two halves of a connection.
-struct Wire {
-    reader: ReadHalf<Box<dyn Stream>>,
-    incoming: Vec<u8>,
-    sending: Sending,
-}
-
-/// What is on its way to the socket.
-struct Sending {
-    writer: WriteHalf<Box<dyn Stream>>,
-    bytes: Vec<u8>,
-    /// How many of them the socket has taken.
-    written: usize,
-    flushed: bool,
-    /// Whether the socket took nothing more when it was last asked.
-    full: bool,
-}
-
-impl Sending {
-    /// Takes what is to be sent, once everything before it was.
-    fn take(&mut self, out: &mut Vec<u8>) {
-        if self.written < self.bytes.len() || out.is_empty() {
-            return;
-        }
-        self.bytes.clear();
-        self.written = 0;
-        if self.bytes.capacity() > 4 * CHUNK {
-            self.bytes = Vec::new();
-        }
-        std::mem::swap(&mut self.bytes, out);
-        self.flushed = false;
-    }
-
-    /// Writes a part of it, or flushes once all is written. Whether the far end has taken something: the socket was full and
-    /// is no longer. That it takes a few bytes says nothing.
-    async fn send(&mut self) -> Result<bool, End> {
-        let done = std::future::poll_fn(|cx| {
-            let writer = Pin::new(&mut self.writer);
-            let polled = match self.written == self.bytes.len() {
-                true => writer.poll_flush(cx).map_ok(|()| None),
-                false => writer.poll_write(cx, &self.bytes[self.written..]).map_ok(Some),
-            };
-            self.full |= polled.is_pending();
-            polled
-        });
-        match done.await? {
-            None => self.flushed = true,
-            Some(0) => return Err(End::Lost("the remote broker takes nothing more".into())),
-            Some(count) => self.written += count,
-        }
-        Ok(std::mem::take(&mut self.full))
-    }
-
-    /// Writes all of it and closes.
-    async fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), End> {
-        loop {
-            self.take(out);
-            if self.flushed {
-                break;
-            }
-            self.send().await?;
-        }
-        self.writer.shutdown().await?;
-        Ok(())
-    }
 }
 
 /// Does what blocks elsewhere; `None` if the gateway ends.

@@ -40,6 +40,8 @@ pub enum Entry<'a> {
         seq: u64,
         /// The route that took it.
         route: &'a Arc<str>,
+        /// Whether [`Entry::Numbered`] said something of it that still holds.
+        numbered: bool,
         /// The route's totals from now on.
         ledger: Ledger,
     },

@@ -15,6 +15,7 @@ mod ledger;
 mod route;
 mod spool;
 mod status;
+mod wire;
 
 use std::{future::Future, io, pin::Pin, sync::Arc, time::Duration};
 

@@ -9,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use atomic_waker::AtomicWaker;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use crate::broker::{Message, Outlet};
 use crate::mqtt::QoS;
@@ -159,7 +159,7 @@ pub struct Spool {
     epoch: Instant,
     queue: Mutex<Queue>,
     /// Rung when there is something to send.
-    pub bell: Notify,
+    pub bell: Arc<AtomicWaker>,
 }
 
 /// A message that was sent before a restart, in the order of the spool.
@@ -239,7 +239,7 @@ impl Spool {
         }
         let qos = routes.iter().map(|(_, qos)| *qos).collect();
         let (epoch, queue) = (Instant::now(), Mutex::new(queue));
-        (Spool { bridge, key, peer: None, qos, bounds, keeper, epoch, queue, bell: Notify::new() }, sent)
+        (Spool { bridge, key, peer: None, qos, bounds, keeper, epoch, queue, bell: Arc::default() }, sent)
     }
 
     /// What is there to be sent next.
@@ -457,6 +457,7 @@ impl Spool {
         }
         let slot = &mut queue.slots[place];
         let (seq, route, size) = (slot.seq, usize::from(slot.route), slot.size as usize);
+        let numbered = slot.numbered;
         if slot.message.take().is_some() {
             queue.at_hand = queue.at_hand.saturating_sub(size);
         }
@@ -464,7 +465,7 @@ impl Spool {
         queue.bytes -= size;
         let (label, ledger) = &mut queue.ledgers[route];
         ledger.settle(fate);
-        self.keeper.note(&self.bridge, Entry::Left { seq, route: label, ledger: *ledger });
+        self.keeper.note(&self.bridge, Entry::Left { seq, route: label, numbered, ledger: *ledger });
         while queue.slots.front().is_some_and(|slot| slot.state == State::Gone) {
             queue.slots.pop_front();
         }
@@ -523,7 +524,6 @@ impl Spool {
         }
         queue.fresh_bytes += size;
         queue.fresh.push_back(Item { seq: 0, qos: QoS::AtMostOnce, message: message.clone() });
-        self.bell.notify_one();
     }
 }
 
@@ -536,13 +536,24 @@ impl Queue {
         })
     }
 
+    /// The place of the first message with this number or a higher one.
+    fn first_from(&self, seq: u64) -> usize {
+        // Numbers have gaps only where a restart found some: elsewhere nothing need be searched.
+        let first = self.slots.front().map_or(seq, |slot| slot.seq);
+        let place = usize::try_from(seq.saturating_sub(first)).unwrap_or(usize::MAX);
+        match self.slots.get(place) {
+            Some(slot) if slot.seq == seq => place,
+            _ => self.slots.partition_point(|slot| slot.seq < seq),
+        }
+    }
+
     fn place_of(&self, seq: u64) -> Option<usize> {
-        let place = self.slots.partition_point(|slot| slot.seq < seq);
+        let place = self.first_from(seq);
         self.slots.get(place).filter(|slot| slot.seq == seq && slot.state != State::Gone).map(|_| place)
     }
 
     fn waiting_from(&self, seq: u64) -> Option<usize> {
-        let from = self.slots.partition_point(|slot| slot.seq < seq);
+        let from = self.first_from(seq);
         (from..self.slots.len()).find(|place| self.slots[*place].state == State::Waiting)
     }
 
@@ -610,8 +621,10 @@ impl Outlet for Spool {
         let (size, route) = (u32::try_from(size).unwrap_or(u32::MAX), route as u16);
         let state = State::Waiting;
         queue.slots.push_back(Slot { seq, message, size, at, expires, route, qos, state, numbered: false });
-        drop(queue);
-        self.bell.notify_one();
         true
+    }
+
+    fn wake(&self) {
+        self.bell.wake();
     }
 }

@@ -1,12 +1,6 @@
-//! The trait by which sessions and retained messages are kept, and the promise an acknowledgement waits for.
+//! The trait by which sessions and retained messages are kept.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::RwLockReadGuard;
 
@@ -14,7 +8,7 @@ use crate::mqtt::{QoS, TopicFilter};
 use crate::policy::Identity;
 use crate::session::Subscription;
 
-use super::{message::Message, will::Will};
+use super::{message::Message, ticket::Ticket, will::Will};
 
 /// What a subscription has still to be sent of the messages that were retained when it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -156,11 +150,6 @@ pub enum Change<'a> {
     },
 }
 
-/// A change could not be made durable: what waits for it must not be acknowledged.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("not stored: {0}")]
-pub struct JournalError(pub String);
-
 /// Keeps changes together, see [`Journal::together`].
 #[derive(Debug)]
 pub struct Together<'a>(pub Option<RwLockReadGuard<'a, ()>>);
@@ -198,40 +187,6 @@ pub trait Journal: Send + Sync + 'static {
     /// Whether it can keep anything at present. While it cannot (the disk is full), nothing may be promised.
     fn is_writable(&self) -> bool {
         true
-    }
-}
-
-/// The wait for a commit. An acknowledgement is sent only after its ticket is done: it is a promise.
-pub struct Ticket(Option<Wait>);
-
-type Wait = Pin<Box<dyn Future<Output = Result<(), JournalError>> + Send>>;
-
-impl Ticket {
-    /// A ticket that is done.
-    pub const DONE: Ticket = Ticket(None);
-
-    /// A ticket that is done when `wait` is.
-    pub fn after(wait: impl Future<Output = Result<(), JournalError>> + Send + 'static) -> Self {
-        Ticket(Some(Box::pin(wait)))
-    }
-
-    /// Whether it was done when it was given.
-    pub fn is_done(&self) -> bool {
-        self.0.is_none()
-    }
-
-    /// Polls the wait; once ready, it stays ready.
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), JournalError>> {
-        let Some(wait) = &mut self.0 else { return Poll::Ready(Ok(())) };
-        let outcome = std::task::ready!(wait.as_mut().poll(cx));
-        self.0 = None;
-        Poll::Ready(outcome)
-    }
-}
-
-impl std::fmt::Debug for Ticket {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.is_done() { "Ticket(done)" } else { "Ticket(waiting)" })
     }
 }
 

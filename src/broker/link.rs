@@ -13,12 +13,13 @@ use crate::policy::{Deliver, Delivery, Denial, Gate, Identity, Permit, Standing,
 use super::{
     broker::Broker,
     index::{Origin, Outgoing},
-    journal::{Journal, Ticket},
+    journal::Journal,
     message::{Message, forwarded, size},
     outbox::Outbox,
     outlet::Outlet,
     router::{Publisher, RetainedFull},
     saved::SavedMessage,
+    ticket::Ticket,
 };
 
 /// The name of the user property by which a gateway marks what its bridges send: the value is its id. What comes back so

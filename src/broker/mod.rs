@@ -29,17 +29,19 @@ mod shared;
 mod snapshot;
 mod speaker;
 mod sys;
+mod ticket;
 mod traffic;
 mod will;
 
 pub use broker::{Broker, RefusedPublish, Settings};
 pub use connection::{Door, Limits, serve};
 pub use counters::{Counters, Dropped};
-pub use journal::{Change, Journal, JournalError, Owed, Ticket, Together, Volatile, Written};
+pub use journal::{Change, Journal, Owed, Together, Volatile, Written};
 pub use link::{Arriving, Departing, Departure, KeptByBridge, Link, MARK, NotNow, Taken};
 pub use message::{Message, may_travel};
 pub use outlet::Outlet;
 pub use registry::Bounds;
+pub use ticket::{Commits, JournalError, Ticket};
 pub use will::Will;
 
 pub use crate::session::Subscription;

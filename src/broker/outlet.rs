@@ -16,4 +16,7 @@ pub trait Outlet: Debug + Send + Sync {
     /// Offers a message that matches route number `route`. Whether it was noted in the journal, so that nothing may be
     /// acknowledged before a commit.
     fn offer(&self, route: usize, message: &Arc<Message>) -> bool;
+
+    /// Has what was offered looked at; once for many offers.
+    fn wake(&self);
 }

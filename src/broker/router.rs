@@ -11,11 +11,13 @@ use crate::session::Subscription;
 use super::{
     counters::{Counters, Dropped},
     index::{Index, Origin, Outgoing, Route},
-    journal::{Change, Journal, Ticket},
+    journal::{Change, Journal},
     message::{Candidate, Message},
     outbox::{Offer, Outbox},
+    outlet::Outlet,
     retained::Retained,
     shared::{Group, Member},
+    ticket::Ticket,
 };
 
 /// Targets a publisher's cached routes may have together, unless a single one has more.
@@ -30,6 +32,8 @@ pub(super) struct Publisher {
     targets: usize,
     /// Subscribers that were given something since the last [`Publisher::wake`].
     touched: Vec<Arc<Outbox>>,
+    /// Bridges that were.
+    outlets: Vec<Arc<dyn Outlet>>,
 }
 
 #[derive(Debug)]
@@ -57,12 +61,19 @@ pub(super) struct RetainedFull;
 
 impl Publisher {
     pub fn new(origin: Origin) -> Self {
-        Publisher { origin, routes: Vec::new(), targets: 0, touched: Vec::new() }
+        Publisher { origin, routes: Vec::new(), targets: 0, touched: Vec::new(), outlets: Vec::new() }
     }
 
-    /// Wakes every subscriber that was given something: once each, at the end of a batch.
+    /// Wakes every subscriber and every bridge that was given something: once each, at the end of a batch.
     pub fn wake(&mut self) {
         self.touched.drain(..).for_each(|outbox| outbox.bell.wake());
+        self.outlets.drain(..).for_each(|outlet| outlet.wake());
+    }
+
+    fn touch(&mut self, outlet: &Arc<dyn Outlet>) {
+        if !self.outlets.iter().any(|other| other.key() == outlet.key()) {
+            self.outlets.push(outlet.clone());
+        }
     }
 
     fn route(&mut self, index: &Index, topic: &Arc<str>, slot: usize) -> Arc<Route> {
@@ -142,6 +153,7 @@ impl Router {
         }
         for Outgoing { outlet, route } in &route.outlets {
             kept |= outlet.offer(*route, &message);
+            publisher.touch(outlet);
         }
         // What nobody was promised is written with the next promise, or a little later.
         if kept && message.qos != QoS::AtMostOnce {

@@ -59,6 +59,7 @@ impl Router {
         for outgoing in &route.outlets {
             // It need not be kept: it is about this moment.
             let _ = outgoing.outlet.offer(outgoing.route, &message);
+            outgoing.outlet.wake();
         }
         let plain = route.targets.iter().map(|target| {
             let candidate = Candidate {

@@ -292,7 +292,12 @@ impl Exchange {
         Ok(())
     }
 
-    /// The messages that were under way before a restart and must be read back.
+    /// Whether there are messages that were under way before a restart, which must be in the window before anything else.
+    pub fn must_restore(&self) -> bool {
+        !self.before.is_empty()
+    }
+
+    /// Those of them that must be read back.
     pub fn under_way(&self) -> Vec<u64> {
         self.before.iter().filter(|sent| !sent.released).map(|sent| sent.seq).collect()
     }

@@ -19,10 +19,11 @@ use crate::broker::{
     clock,
     counters::Dropped,
     index::Origin,
-    journal::{Change, Ticket},
+    journal::Change,
     message::Candidate,
     registry::{Bounds, ClaimError, Seat},
     router::Publisher,
+    ticket::Ticket,
     traffic::Traffic,
     will::Will,
 };

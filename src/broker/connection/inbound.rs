@@ -10,10 +10,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::broker::{
     broker::RefusedPublish,
     counters::Dropped,
-    journal::{Change, Ticket},
+    journal::Change,
     link::MARK,
     message::{Candidate, Message, forwarded, size},
     router::{Published, RetainedFull},
+    ticket::Ticket,
 };
 use crate::mqtt::{Ack, Disconnect, Packet, Properties, Property, Publish, QoS, ReasonCode, Version};
 use crate::policy::Denial;

@@ -37,8 +37,8 @@ use crate::session::{Aliases, Session};
 
 use self::{handshake::Seated, input::Input, writer::Writer};
 use super::{
-    backlog::Backlog, broker::Broker, budget::Share, journal::Ticket, message::Candidate, outbox::Outbox,
-    registry::Seat, router::Publisher, traffic::Traffic, will::Will,
+    backlog::Backlog, broker::Broker, budget::Share, message::Candidate, outbox::Outbox, registry::Seat,
+    router::Publisher, ticket::Ticket, traffic::Traffic, will::Will,
 };
 
 pub use limits::Limits;

@@ -6,7 +6,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::broker::{
     backlog::{Search, Source},
-    journal::{Change, Owed, Ticket},
+    journal::{Change, Owed},
+    ticket::Ticket,
 };
 use crate::mqtt::{
     Packet, ReasonCode, SubAck, Subscribe, SubscribeFilter, TopicFilter, UnsubAck, Unsubscribe,

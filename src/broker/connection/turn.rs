@@ -10,12 +10,8 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::broker::{
-    backlog::Source,
-    clock,
-    counters::Dropped,
-    journal::{Change, JournalError},
-    message::Candidate,
-    router::PassOn,
+    backlog::Source, clock, counters::Dropped, journal::Change, message::Candidate, router::PassOn,
+    ticket::JournalError,
 };
 use crate::mqtt::{Ack, Packet, QoS, ReasonCode, TopicFilter, Version, codec};
 use crate::policy::{Denial, Standing, Withheld};

@@ -29,7 +29,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::broker::{Change, Journal, JournalError, Saved, Ticket, Together, Written};
+use crate::broker::{Change, Journal, Saved, Ticket, Together, Written};
 
 use super::StoreError;
 use super::database::Database;
@@ -120,16 +120,10 @@ impl Journal for StateDb {
     }
 
     fn commit(&self) -> Ticket {
-        let Some(target) = self.shared.want() else { return Ticket::DONE };
-        let mut progress = self.shared.progress.subscribe();
-        Ticket::after(async move {
-            let reached = progress.wait_for(|progress| progress.is_past(target)).await;
-            match reached {
-                Ok(progress) if progress.durable >= target => Ok(()),
-                Ok(progress) => Err(JournalError(progress.error.clone())),
-                Err(_) => Err(JournalError("the gateway stops".into())),
-            }
-        })
+        match self.shared.want() {
+            Some(target) => Ticket::until(&self.shared.progress, target),
+            None => Ticket::DONE,
+        }
     }
 
     fn together(&self) -> Together<'_> {

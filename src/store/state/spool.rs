@@ -13,7 +13,7 @@ use std::{
 
 use ahash::AHashMap;
 use parking_lot::Mutex;
-use rusqlite::{Connection, OpenFlags, Transaction, params};
+use rusqlite::{Connection, OpenFlags, Statement, Transaction, params};
 
 use crate::bridge::{Entry, Keeper, KeptEntry, KeptMessage, KeptSpool, Ledger, LedgerIn, Reason, Refusal};
 use crate::broker::Message;
@@ -88,8 +88,11 @@ impl Spools {
             Entry::Numbered { seq, id: packet_id, released } => {
                 dirty.sent.insert(id(seq), (packet_id != 0).then_some((packet_id, released)));
             }
-            Entry::Left { seq, route, ledger } => {
+            Entry::Left { seq, route, numbered, ledger } => {
                 dirty.take_out(id(seq));
+                if numbered {
+                    dirty.sent.insert(id(seq), None);
+                }
                 dirty.ledgers.insert((number, route.clone()), ledger);
             }
             Entry::Counted { route, ledger } => {
@@ -124,7 +127,6 @@ impl Dirty {
         if !matches!(self.rows.remove(&id), Some(Some(_))) {
             self.rows.insert(id, None);
         }
-        self.sent.insert(id, None);
     }
 
     /// Adds what happened after this.
@@ -150,22 +152,25 @@ pub(super) fn write(transaction: &Transaction, dirty: &Dirty) -> rusqlite::Resul
         let sql = "INSERT OR REPLACE INTO bridge (id, name) VALUES (?1, ?2)";
         transaction.prepare_cached(sql)?.execute(params![number, &**name])?;
     }
+    let gone = dirty.rows.iter().filter(|(_, row)| row.is_none()).map(|(id, _)| *id);
+    take_out(transaction, "DELETE FROM spool WHERE id BETWEEN ?1 AND ?2", gone)?;
+    let mut statement = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO spool (id, route, qos, at, expires, retain, topic, properties, payload)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
     for (id, row) in &dirty.rows {
-        match row {
-            Some(row) => write_row(transaction, *id, row)?,
-            None => {
-                transaction.prepare_cached("DELETE FROM spool WHERE id = ?1")?.execute([id])?;
-            }
+        if let Some(row) = row {
+            write_row(&mut statement, *id, row)?;
         }
     }
+    let gone = dirty.sent.iter().filter(|(_, sent)| sent.is_none()).map(|(id, _)| *id);
+    take_out(transaction, "DELETE FROM spool_sent WHERE id BETWEEN ?1 AND ?2", gone)?;
+    let sql = "INSERT OR REPLACE INTO spool_sent (id, packet_id, released) VALUES (?1, ?2, ?3)";
+    let mut statement = transaction.prepare_cached(sql)?;
     for (id, sent) in &dirty.sent {
-        match sent {
-            Some((packet_id, released)) => {
-                let sql = "INSERT OR REPLACE INTO spool_sent (id, packet_id, released) VALUES (?1, ?2, ?3)";
-                transaction.prepare_cached(sql)?.execute(params![id, packet_id, released])?
-            }
-            None => transaction.prepare_cached("DELETE FROM spool_sent WHERE id = ?1")?.execute([id])?,
-        };
+        if let Some((packet_id, released)) = sent {
+            statement.execute(params![id, packet_id, released])?;
+        }
     }
     for ((bridge, route), ledger) in &dirty.ledgers {
         let [full, not_permitted, too_large, refused, no_route, unreadable] = ledger.dropped;
@@ -237,13 +242,22 @@ fn write_arrived(
         .map(drop)
 }
 
-fn write_row(transaction: &Transaction, id: i64, row: &Row) -> rusqlite::Result<()> {
+/// Takes rows out, those that follow each other all at once: messages leave in their order, more or less.
+fn take_out(transaction: &Transaction, sql: &str, rows: impl Iterator<Item = i64>) -> rusqlite::Result<()> {
+    let mut rows = rows.peekable();
+    while let Some(first) = rows.next() {
+        let mut last = first;
+        while let Some(next) = rows.next_if(|next| *next == last + 1) {
+            last = next;
+        }
+        transaction.prepare_cached(sql)?.execute([first, last])?;
+    }
+    Ok(())
+}
+
+fn write_row(statement: &mut Statement, id: i64, row: &Row) -> rusqlite::Result<()> {
     let Row { route, qos, message, at } = row;
-    transaction
-        .prepare_cached(
-            "INSERT OR REPLACE INTO spool (id, route, qos, at, expires, retain, topic, properties, payload)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?
+    statement
         .execute(params![
             id,
             &**route,

@@ -10,10 +10,10 @@ use std::{
 };
 
 use parking_lot::{Condvar, Mutex, RwLock};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::bridge::Entry;
-use crate::broker::{Change, Written};
+use crate::broker::{Change, Commits, Written};
 use crate::store::StoreError;
 use crate::store::database::{BUSY_TIMEOUT, Database};
 
@@ -33,6 +33,10 @@ const IDLE: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_secs(1);
 /// How often a failure that goes on is logged.
 const REMIND: Duration = Duration::from_secs(60);
+/// So many changes in one write, and more are on their way: the next write begins no sooner than `PACE` after it began, so that
+/// each waits for the disk, and wakes those who wait, for more of them. A disk that is slower than that is never held up.
+const CROWD: u64 = 64;
+const PACE: Duration = Duration::from_millis(2);
 /// Bytes of the write-ahead log from which on it is taken over into the database.
 const CHECKPOINT: u64 = 4 << 20;
 
@@ -42,7 +46,7 @@ pub(super) struct Shared {
     /// `gathered`.
     pub together: RwLock<()>,
     wake: Condvar,
-    pub progress: watch::Sender<Progress>,
+    pub progress: Arc<Commits>,
     pub writable: AtomicBool,
     commits: AtomicU64,
     bytes: AtomicU64,
@@ -72,21 +76,6 @@ struct Round {
     asking: Vec<oneshot::Sender<()>>,
 }
 
-/// How many changes are durable, and how many were when a write failed last.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Progress {
-    pub durable: u64,
-    failed: u64,
-    pub error: String,
-}
-
-impl Progress {
-    /// Whether it is known what became of the first `target` changes.
-    pub fn is_past(&self, target: u64) -> bool {
-        self.durable >= target || self.failed >= target
-    }
-}
-
 impl Shared {
     pub fn new(image: Image) -> Self {
         let since = (!image.dirty.is_empty()).then(Instant::now);
@@ -101,7 +90,7 @@ impl Shared {
             }),
             together: RwLock::new(()),
             wake: Condvar::new(),
-            progress: watch::Sender::default(),
+            progress: Arc::default(),
             writable: AtomicBool::new(true),
             commits: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -141,7 +130,7 @@ impl Shared {
         drop(gathered);
         // Whatever belongs together is not written meanwhile: whoever records it waits here.
         let patience = Instant::now() + Duration::from_millis(200);
-        while self.progress.borrow().durable < target && Instant::now() < patience {
+        while self.progress.durable() < target && Instant::now() < patience {
             std::thread::yield_now();
         }
         std::process::abort();
@@ -152,11 +141,11 @@ impl Shared {
         let mut gathered = self.gathered.lock();
         let written = gathered.image.dirty.is_empty();
         let target = if written { gathered.taken } else { gathered.image.recorded };
-        if self.progress.borrow().durable >= target {
+        if self.progress.durable() >= target {
             return None;
         }
-        if !written {
-            gathered.wanted = true;
+        // Once for all that it will take.
+        if !written && !std::mem::replace(&mut gathered.wanted, true) {
             self.wake.notify_one();
         }
         Some(target)
@@ -194,6 +183,8 @@ pub(super) struct Writer {
     checkpoint_at: u64,
     /// The clock, as the times in the file have it.
     wall: Wall,
+    /// Until when the next write is put off if somebody waits.
+    pause: Option<Instant>,
     /// When a failure was logged last.
     told: Option<Instant>,
 }
@@ -206,7 +197,16 @@ impl Writer {
         let mut log = database.path().as_os_str().to_owned();
         log.push("-wal");
         let (wall, log) = (Wall::read(), log.into());
-        Ok(Writer { database, shared, log, logged: 0, checkpoint_at: CHECKPOINT, wall, told: None })
+        Ok(Writer {
+            database,
+            shared,
+            log,
+            logged: 0,
+            checkpoint_at: CHECKPOINT,
+            wall,
+            pause: None,
+            told: None,
+        })
     }
 
     /// Writes whenever somebody waits, or something has waited for long, until it is stopped.
@@ -235,7 +235,7 @@ impl Writer {
     }
 
     /// Waits for work, and takes it.
-    fn gather(&self) -> Round {
+    fn gather(&mut self) -> Round {
         let mut gathered = self.shared.gathered.lock();
         while !gathered.stop && !gathered.wanted && gathered.asking.is_empty() {
             let since = gathered.since;
@@ -253,11 +253,16 @@ impl Writer {
                 }
             }
         }
+        if let Some(until) = self.pause {
+            while !gathered.stop && !self.shared.wake.wait_until(&mut gathered, until).timed_out() {}
+        }
         drop(gathered);
         let _nobody_is_halfway = self.shared.together.write();
         let mut gathered = self.shared.gathered.lock();
         gathered.wanted = false;
         gathered.since = None;
+        let crowd = gathered.image.recorded - gathered.taken >= CROWD;
+        self.pause = crowd.then(|| Instant::now() + PACE);
         gathered.taken = gathered.image.recorded;
         Round {
             dirty: std::mem::take(&mut gathered.image.dirty),
@@ -338,7 +343,7 @@ impl Writer {
             tracing::info!("the state database can be written again");
         }
         fail::point("before-answer");
-        self.shared.progress.send_modify(|progress| progress.durable = progress.durable.max(target));
+        self.shared.progress.succeeded(target);
     }
 
     /// Puts what could not be written back, and tells those who wait.
@@ -358,10 +363,13 @@ impl Writer {
                 "the state cannot be written: messages of QoS 1 and 2 are refused until it can be"
             );
         }
-        self.shared.progress.send_modify(|progress| {
-            progress.failed = target;
-            progress.error = error.to_string();
-        });
+        self.shared.progress.failed(target, error.to_string());
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.progress.close();
     }
 }
 
