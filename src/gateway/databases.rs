@@ -146,6 +146,42 @@ impl Reached<'_> {
     }
 }
 
+/// The keys of a section by which a server is reached. A macro, since the sections are types of their own.
+macro_rules! reached {
+    ($section:ident, $database:expr) => {
+        Reached {
+            host: &$section.host,
+            port: $section.port,
+            socket: &$section.socket,
+            user: &$section.user,
+            password_file: &$section.password_file,
+            database: $database,
+            tls: $section.tls,
+            ca: &$section.ca,
+            certificate: &$section.certificate,
+            key: &$section.key,
+            connections: $section.connections,
+        }
+    };
+}
+
+/// The keys of a section that say how a server is asked.
+macro_rules! asked {
+    ($section:ident) => {
+        Asked {
+            timeout: $section.timeout,
+            retries: $section.retries,
+            on_error: $section.on_error,
+            stale: $section.stale,
+            superusers: $section.superusers,
+            recheck: Some($section.recheck),
+            at_a_time: Some($section.connections),
+            prefix: &$section.prefix,
+            strip_prefix: $section.strip_prefix,
+        }
+    };
+}
+
 /// A server that speaks SQL. A macro, since the two sections are types of their own.
 macro_rules! sql_server {
     ($(#[doc = $about:literal])* $name:ident, $Backend:ident) => {
@@ -158,35 +194,13 @@ macro_rules! sql_server {
                 acl: &section.acl_query,
             };
             let settings = queries.settings(section.salt, section.subscribe_as_read, section.dollar_topics);
-            let reached = Reached {
-                host: &section.host,
-                port: section.port,
-                socket: &section.socket,
-                user: &section.user,
-                password_file: &section.password_file,
-                database: &section.database,
-                tls: section.tls,
-                ca: &section.ca,
-                certificate: &section.certificate,
-                key: &section.key,
-                connections: section.connections,
-            };
+            let reached = reached!(section, &section.database);
             let remote: Box<dyn Remote> =
                 database::$name(reached.settings(config)?, &settings).map_err(|error| match error {
                     DatabaseError::Query(error) => queries.wrong(config, &error),
                     DatabaseError::Server(error) => reached.wrong(config, &error),
                 })?;
-            let asked = Asked {
-                timeout: section.timeout,
-                retries: section.retries,
-                on_error: section.on_error,
-                stale: section.stale,
-                superusers: section.superusers,
-                recheck: Some(section.recheck),
-                at_a_time: Some(section.connections),
-                prefix: &section.prefix,
-                strip_prefix: section.strip_prefix,
-            };
+            let asked = asked!(section);
             desk(config, config::Backend::$Backend, remote, &asked)
         }
     };
@@ -225,31 +239,9 @@ pub(super) fn redis(config: &Config) -> Result<Backend, ConfigError> {
         subscribe_as_read: section.subscribe_as_read,
         dollar_topics: section.dollar_topics,
     };
-    let reached = Reached {
-        host: &section.host,
-        port: section.port,
-        socket: &section.socket,
-        user: &section.user,
-        password_file: &section.password_file,
-        database: "",
-        tls: section.tls,
-        ca: &section.ca,
-        certificate: &section.certificate,
-        key: &section.key,
-        connections: section.connections,
-    };
+    let reached = reached!(section, "");
     let remote = RedisBackend::new(reached.settings(config)?, section.database, settings)
         .map_err(|error| reached.wrong(config, &error))?;
-    let asked = Asked {
-        timeout: section.timeout,
-        retries: section.retries,
-        on_error: section.on_error,
-        stale: section.stale,
-        superusers: section.superusers,
-        recheck: Some(section.recheck),
-        at_a_time: Some(section.connections),
-        prefix: &section.prefix,
-        strip_prefix: section.strip_prefix,
-    };
+    let asked = asked!(section);
     desk(config, config::Backend::Redis, Box::new(remote), &asked)
 }

@@ -1,18 +1,22 @@
 //! Connections to other brokers.
 
+mod login;
+mod routes;
+
 use std::path::Path;
 
 use super::{
     document::{Part, What},
     homes::Homes,
     model::{Bridge, Model},
-    reader,
     report::{Line, Report, Verdict},
     settings::{Setting, Settings},
     values,
 };
 
 use Verdict::{Changed, NotNeeded, NotPossible, Translated};
+use login::{credentials, tls};
+use routes::routes;
 
 /// The sections of all bridges.
 pub(super) fn all(model: &Model, folder: &Path, homes: &mut Homes, report: &mut Report) -> Vec<Part> {
@@ -267,198 +271,9 @@ fn decide(setting: &Setting, settings: &Settings, part: &mut Part, report: &mut 
     true
 }
 
-/// The login on the remote broker. The password goes to a file of its own.
-fn credentials(settings: &Settings, bridge: &str, part: &mut Part, homes: &mut Homes, report: &mut Report) {
-    let user = settings.get("remote_username");
-    if let Some(user) = user {
-        part.set("username", user.text().unwrap_or_default(), &[user.line]);
-        report.say(user.line, Translated, "bridge.username");
-    }
-    let Some(password) = settings.get("remote_password") else { return };
-    if user.is_none() {
-        report.say(password.line, NotNeeded, "Mosquitto sends none without remote_username");
-        return;
-    }
-    let text = password.text().unwrap_or_default();
-    let file = homes.file(&format!("bridge-{bridge}"), "password", format!("{text}\n").into_bytes());
-    report.say(password.line, Translated, format!("bridge.password_file: {file}"));
-    part.set("password_file", file, &[password.line]);
-}
-
-/// `[bridge.tls]`; `false`: not as Mosquitto does it.
-fn tls(
-    settings: &Settings,
-    encrypted: bool,
-    folder: &Path,
-    part: &mut Part,
-    homes: &mut Homes,
-    report: &mut Report,
-) -> bool {
-    let mut tls = Part::new(What::Inner, "[bridge.tls]");
-    let mut possible = true;
-    for setting in settings.iter() {
-        let path =
-            || reader::located(setting.text().unwrap_or_default(), folder).to_string_lossy().into_owned();
-        let (verdict, note) = match setting.key {
-            "bridge_cafile" => {
-                tls.set("ca", path(), &[setting.line]);
-                (Translated, "bridge.tls.ca".to_owned())
-            }
-            "bridge_capath" => match super::tls::hashed(path().as_ref()) {
-                Ok(pem) => {
-                    let name = homes.file("bridge-authorities", "pem", pem);
-                    if settings.has("bridge_cafile") {
-                        (NotNeeded, "the authority of bridge_cafile is used".to_owned())
-                    } else {
-                        tls.set("ca", name, &[setting.line]);
-                        (Changed, "the authorities of the folder are copied into one file: a new one has to be added there".to_owned())
-                    }
-                }
-                // Those of the system are what such a folder mostly holds.
-                Err(_) if setting.text().is_some_and(|path| path.trim_end_matches('/') == "/etc/ssl/certs") => {
-                    (Translated, "the system's authorities are trusted".to_owned())
-                }
-                Err(why) => {
-                    possible = false;
-                    (NotPossible, why)
-                }
-            },
-            "bridge_certfile" => {
-                tls.set("certificate", path(), &[setting.line]);
-                (Translated, "bridge.tls.certificate".to_owned())
-            }
-            "bridge_keyfile" => {
-                tls.set("key", path(), &[setting.line]);
-                (Translated, "bridge.tls.key".to_owned())
-            }
-            "bridge_alpn" if encrypted => {
-                let names = vec![toml::Value::from(setting.text().unwrap_or_default())];
-                tls.set("alpn", names, &[setting.line]);
-                (Translated, "bridge.tls.alpn".to_owned())
-            }
-            "bridge_alpn" => (NotNeeded, "the bridge is not encrypted".to_owned()),
-            "bridge_insecure" if !setting.is_on() => (NotNeeded, String::new()),
-            "bridge_insecure" => {
-                (Changed, "the name in the remote broker's certificate is looked at: if it has another, give it as bridge.tls.server_name".to_owned())
-            }
-            "bridge_require_ocsp" if !setting.is_on() => (NotNeeded, String::new()),
-            "bridge_require_ocsp" => {
-                (NotPossible, "revocation is not asked about (OCSP): have the remote broker's certificates live shortly".to_owned())
-            }
-            "bridge_tls_use_os_certs" => (Translated, "without bridge.tls.ca the system's authorities are trusted".to_owned()),
-            "bridge_tls_version" => match setting.text() {
-                Some("tlsv1.2") => (Translated, "TLS 1.2 and 1.3 are offered, nothing older".to_owned()),
-                Some("tlsv1.3") => (Changed, "TLS 1.2 is offered as well".to_owned()),
-                _ => (Changed, "nothing older than TLS 1.2 is offered".to_owned()),
-            },
-            "bridge_ciphers" | "bridge_ciphers_tls1.3" => {
-                (Changed, "the cipher suites are those of rustls; weak ones are not among them".to_owned())
-            }
-            _ => continue,
-        };
-        report.say(setting.line, verdict, note);
-    }
-    if encrypted && !tls.is_empty() {
-        part.parts.push(tls);
-    }
-    possible
-}
-
-/// One line `topic`, as Mosquitto reads it.
-#[derive(Debug, PartialEq, Eq)]
-struct Topic<'a> {
-    pattern: &'a str,
-    direction: &'static str,
-    qos: i64,
-    local: &'a str,
-    remote: &'a str,
-}
-
-impl<'a> Topic<'a> {
-    fn read(rest: &'a str) -> Result<Self, &'static str> {
-        // A comment at the end is one only where a prefix or a QoS is looked for.
-        let mut words = rest.split(' ').filter(|word| !word.is_empty());
-        let empty = |word: &'a str| if word == "\"\"" { "" } else { word };
-        let pattern = empty(words.next().ok_or("the topic is missing")?);
-        let direction = match words.next() {
-            None => "out",
-            Some(word) if word.eq_ignore_ascii_case("out") => "out",
-            Some(word) if word.eq_ignore_ascii_case("in") => "in",
-            Some(word) if word.eq_ignore_ascii_case("both") => "both",
-            Some(_) => return Err("the direction is in, out or both"),
-        };
-        let mut rest = words.take_while(|word| !word.starts_with('#'));
-        let qos = rest.next().map_or(0, values::leading_number);
-        if !(0..=2).contains(&qos) {
-            return Err("the QoS is 0, 1 or 2");
-        }
-        let local = rest.next().map_or("", empty);
-        let remote = rest.next().map_or("", empty);
-        if pattern.is_empty() && (local.is_empty() || remote.is_empty()) {
-            return Err("an empty topic needs both prefixes");
-        }
-        Ok(Topic { pattern, direction, qos, local, remote })
-    }
-}
-
-fn routes(settings: &Settings, part: &mut Part, report: &mut Report) {
-    let clear = settings.get("bridge_outgoing_retain").filter(|retain| !retain.is_on());
-    for setting in settings.iter().filter(|setting| setting.key == "topic") {
-        let Topic { pattern, direction, qos, local, remote } = match Topic::read(&setting.rest) {
-            Ok(topic) => topic,
-            Err(why) => {
-                report.say(setting.line, NotPossible, format!("Mosquitto refuses it: {why}"));
-                continue;
-            }
-        };
-        let mut route = Part::new(What::Route, "[[bridge.route]]");
-        route.lines.push(setting.line);
-        route.set("topic", pattern, &[]);
-        route.set("direction", direction, &[]);
-        route.set("qos", qos, &[]);
-        if !local.is_empty() {
-            route.set("local_prefix", local, &[]);
-        }
-        if !remote.is_empty() {
-            route.set("remote_prefix", remote, &[]);
-        }
-        if let Some(clear) = clear
-            && direction != "in"
-        {
-            route.set("retain", "clear", &[clear.line]);
-            if direction == "both" {
-                report.say(setting.line, Changed, "nothing is retained on this side either");
-            }
-        }
-        report.say(setting.line, Translated, "[[bridge.route]]");
-        part.parts.push(route);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn topics_are_read_as_mosquitto_reads_them() {
-        let read = |rest| {
-            Topic::read(rest)
-                .map(|t| (t.pattern.to_owned(), t.direction, t.qos, t.local.to_owned(), t.remote.to_owned()))
-        };
-        let is = |p: &str, d, q, l: &str, r: &str| Ok((p.to_owned(), d, q, l.to_owned(), r.to_owned()));
-        assert_eq!(read("#"), is("#", "out", 0, "", ""));
-        assert_eq!(read("a/#  IN 2 l/ r/"), is("a/#", "in", 2, "l/", "r/"));
-        assert_eq!(
-            read("lamp/changed out 1 \"\" devices/x/"),
-            is("lamp/changed", "out", 1, "", "devices/x/")
-        );
-        assert_eq!(read("\"\" both 0 here there"), is("", "both", 0, "here", "there"));
-        assert_eq!(read("a out # all of it"), is("a", "out", 0, "", ""));
-        assert_eq!(read("a out 1 # all of it"), is("a", "out", 1, "", ""));
-        for wrong in ["", "a up", "a out 3", "\"\" out 0 x", "\"\" out 0 \"\" x"] {
-            assert!(read(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn addresses_become_urls() {

@@ -3,22 +3,22 @@
 //! Mosquitto can have such things for each listener; here each backend is there once, and listeners choose. So each
 //! different set is given a home of its own, as long as there are homes; a listener whose set has none is left out.
 
+mod anonymous;
+mod home;
+
 use std::path::Path;
 
 use super::{
-    acl_file,
-    homes::{Homes, Sqlite},
+    homes::Homes,
     listener::Door,
-    model::{Model, Plugin, PluginOption, Security},
-    password_file,
-    plugins::{self, Desk},
-    reader,
+    model::{Model, Plugin, Security},
     report::{Line, Report, Verdict},
     settings::Setting,
 };
-use crate::policy::auth::{files::Dialect, password::SaltReading};
 
-use Verdict::{Changed, NotNeeded, NotPossible, Translated};
+use Verdict::{Changed, NotNeeded, NotPossible};
+use anonymous::{anonymous, is_open, lets_anyone_in, own, why_shut};
+use home::{with_plugins, with_rules};
 
 /// Who lets clients of a listener in.
 #[derive(Clone, Debug)]
@@ -131,7 +131,7 @@ pub(super) fn settle(
             }
         }
     }
-    open.into_iter().for_each(|set| self::open(set, folder, homes, report));
+    open.into_iter().for_each(|set| home::open(set, folder, homes, report));
 
     let mut answers: Vec<Result<Access, Option<Line>>> = doors.iter().map(|_| Err(None)).collect();
     for set in &sets {
@@ -177,75 +177,6 @@ pub(super) fn settle(
     answers
 }
 
-/// Whose keys count for a listener.
-fn own<'a>(door: &'a Door, model: &'a Model) -> &'a Security {
-    if model.per_listener { &door.listener.security } else { &model.security }
-}
-
-/// Whether a listener will be opened, as far as that is known before its certificates are looked at.
-fn is_open(door: &Door, model: &Model) -> bool {
-    !door.shut && !own(door, model).settings.refused
-}
-
-/// The line for which a listener is not opened.
-fn why_shut(door: &Door, model: &Model, report: &Report) -> Option<Line> {
-    let lines: Vec<Line> = door.listener.settings.iter().map(|setting| setting.line).collect();
-    let refusals = [own(door, model).settings.refusal, door.listener.settings.refusal];
-    refusals.into_iter().flatten().next().or_else(|| report.cause(&lines)).or(door.listener.line)
-}
-
-/// What is said of clients without a user name.
-fn said_of_anonymous<'a>(door: &'a Door, model: &'a Model) -> Option<&'a Setting> {
-    let here = door.listener.settings.get("listener_allow_anonymous");
-    here.or_else(|| own(door, model).settings.get("allow_anonymous"))
-}
-
-fn lets_anyone_in(door: &Door, model: &Model) -> bool {
-    door.local || said_of_anonymous(door, model).is_some_and(Setting::is_on)
-}
-
-/// The name of clients that bring none.
-fn anonymous(
-    door: &Door,
-    model: &Model,
-    set: &Set,
-    homes: &Homes,
-    report: &mut Report,
-) -> Option<(String, Option<Line>)> {
-    let said = said_of_anonymous(door, model);
-    let allowed = lets_anyone_in(door, model);
-    if let Some(said) = said {
-        let note = match (allowed, said.is_on()) {
-            (true, true) => "listener.anonymous is their user name",
-            (true, false) => "Mosquitto lets them in all the same where no listener is named",
-            _ => "clients without a user name are refused",
-        };
-        report.say(said.line, Translated, note);
-        if allowed && set.password.is_none() && set.plugins.is_empty() {
-            report.say(
-                said.line,
-                Changed,
-                "a client that brings a user name has to log in: Mosquitto believes any name here",
-            );
-        }
-    }
-    if !allowed {
-        return None;
-    }
-    if let Some(why) = set.refuses_anonymous {
-        if let Some(said) = said {
-            report.say(said.line, Changed, why);
-        }
-        return None;
-    }
-    if let Some(name) = &set.anonymous {
-        return Some((name.clone(), said.map(|said| said.line)));
-    }
-    let name = (1..).map(|n| if n == 1 { "anonymous".to_owned() } else { format!("anonymous-{n}") });
-    let name = name.into_iter().find(|name| homes.accounts.iter().all(|account| account.name != *name))?;
-    Some((name, said.map(|said| said.line)))
-}
-
 /// What else is about clients.
 fn rest(security: &Security, report: &mut Report) {
     for setting in security.settings.iter() {
@@ -257,152 +188,5 @@ fn rest(security: &Security, report: &mut Report) {
             _ => continue,
         };
         report.say(setting.line, verdict, note);
-    }
-}
-
-/// A set with plugins. Mosquitto asks its own files first.
-fn with_plugins(set: &mut Set, folder: &Path, homes: &mut Homes, report: &mut Report) {
-    let mut backends: Vec<&'static str> = Vec::new();
-    let mut possible = true;
-    for plugin in set.plugins.clone() {
-        let Some(answer) = plugins::translate(&plugin, &mut Desk { folder, homes, report }) else {
-            possible = false;
-            continue;
-        };
-        backends.extend(
-            answer.backends.iter().filter(|name| !backends.contains(name)).copied().collect::<Vec<_>>(),
-        );
-        set.anonymous = set.anonymous.take().or(answer.anonymous);
-        set.refuses_anonymous = set.refuses_anonymous.or(answer.refuses_anonymous);
-        let setting = |option: PluginOption| Setting { key: "", rest: option.value, line: option.line };
-        set.password = set.password.take().or(answer.password_file.map(setting));
-        set.acl = set.acl.take().or(answer.acl_file.map(setting));
-    }
-    if !possible {
-        return;
-    }
-    if backends.is_empty() {
-        // The plugins were Mosquitto's own files and nothing else.
-        set.plugins.clear();
-        return;
-    }
-    if set.password.is_some() || set.acl.is_some() {
-        if homes.is_taken("files") {
-            let lines: Vec<Line> =
-                [&set.password, &set.acl].into_iter().flatten().map(|setting| setting.line).collect();
-            report.leave_out(&lines, "the plugin has files of its own already: put the accounts together");
-            return;
-        }
-        let mut rules = None;
-        if let Some(acl) = &set.acl {
-            let file = reader::located(acl.text().unwrap_or_default(), folder);
-            match acl_file::copy(&file, Dialect::Mosquitto, homes, report) {
-                Ok(name) => rules = Some((name, vec![acl.line])),
-                Err(why) => return report.say(acl.line, NotPossible, why),
-            }
-            let note =
-                "auth.files.acl_file, a copy; what it says nothing about is asked of the plugin's backends";
-            report.say(acl.line, Changed, note);
-        }
-        let Ok(passwords) = copied(set.password.as_ref(), folder, homes, report) else { return };
-        files(homes, passwords, rules);
-        backends.insert(0, "files");
-    }
-    // Each plugin would be asked about the rights of everybody, whoever knew the password.
-    homes.ask_all |= backends.len() > 1;
-    set.lines = set.plugins.iter().map(|plugin| plugin.line).collect();
-    set.backends = Some(backends);
-}
-
-/// A set with an `acl_file`: the backend `files`.
-fn with_rules(set: &mut Set, folder: &Path, homes: &mut Homes, report: &mut Report) {
-    let Some(acl) = &set.acl else { return };
-    if homes.is_taken("files") {
-        let note = "another listener has rules of its own in a file already: put both into one file, or these into accounts";
-        report.say(acl.line, NotPossible, note);
-        return;
-    }
-    let rules = acl_file::copy(
-        &reader::located(acl.text().unwrap_or_default(), folder),
-        Dialect::Mosquitto,
-        homes,
-        report,
-    );
-    let rules = match rules {
-        Ok(name) => name,
-        Err(why) => return report.say(acl.line, NotPossible, why),
-    };
-    report.say(acl.line, Translated, "auth.files.acl_file, a copy");
-    let passwords = match copied(set.password.as_ref(), folder, homes, report) {
-        Ok(name) => name,
-        Err(()) => return,
-    };
-    files(homes, passwords, Some((rules, vec![acl.line])));
-    set.backends = Some(vec!["files"]);
-}
-
-/// A set without rules: everybody who is let in may do everything.
-fn open(set: &mut Set, folder: &Path, homes: &mut Homes, report: &mut Report) {
-    let free = match (homes.sqlite, &set.password) {
-        (None, _) => true,
-        (Some(Sqlite::Open), Some(_)) => homes.accounts.is_empty(),
-        (Some(Sqlite::Open), None) => true,
-        (Some(Sqlite::Rules), _) => false,
-    };
-    if free {
-        if let Some(password) = &set.password {
-            let file = reader::located(password.text().unwrap_or_default(), folder);
-            if let Err(why) = password_file::to_accounts(&file, homes, report) {
-                return report.say(password.line, NotPossible, why);
-            }
-            report.say(password.line, Translated, "accounts in the database: latchgate user list");
-        }
-        homes.open_sqlite();
-        set.backends = Some(vec!["sqlite"]);
-    } else if !homes.is_taken("files") {
-        let Ok(passwords) = copied(set.password.as_ref(), folder, homes, report) else { return };
-        let rules = homes.file("acl", "", acl_file::OPEN.as_bytes().to_vec());
-        files(homes, passwords, Some((rules, Vec::new())));
-        set.backends = Some(vec!["files"]);
-    } else if let Some(password) = &set.password {
-        let note = "other listeners have accounts of their own already, in files and in the database: put them together";
-        report.say(password.line, NotPossible, note);
-        return;
-    }
-    report.remark(
-        "without an acl_file everybody who is let in may do everything, as with Mosquitto, but for topics that begin with $: of \
-         these $SYS can be read. latchgate acl list shows the rules, if the database has them",
-    );
-}
-
-/// Copies a password file; its name and line.
-fn copied(
-    password: Option<&Setting>,
-    folder: &Path,
-    homes: &mut Homes,
-    report: &mut Report,
-) -> Result<Option<(String, Vec<Line>)>, ()> {
-    let Some(password) = password else { return Ok(None) };
-    let file = reader::located(password.text().unwrap_or_default(), folder);
-    match password_file::copy(&file, SaltReading::Auto, homes, report) {
-        Ok(name) => {
-            report.say(password.line, Translated, "auth.files.password_file, a copy");
-            Ok(Some((name, vec![password.line])))
-        }
-        Err(why) => {
-            report.say(password.line, NotPossible, why);
-            Err(())
-        }
-    }
-}
-
-/// The section `[auth.files]`.
-fn files(homes: &mut Homes, passwords: Option<(String, Vec<Line>)>, rules: Option<(String, Vec<Line>)>) {
-    let Some(part) = homes.take("files", "[auth.files]") else { return };
-    if let Some((name, lines)) = passwords {
-        part.set("password_file", name, &lines);
-    }
-    if let Some((name, lines)) = rules {
-        part.set("acl_file", name, &lines);
     }
 }
