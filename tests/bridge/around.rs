@@ -82,6 +82,10 @@ fn a_name_is_looked_up_anew_for_each_connection_and_what_waited_goes_where_it_le
     let (_, text, _) = link.publish();
     assert_eq!(text, "x");
     fs::write(&hosts, "127.0.0.2 cloud.example\n").expect("write it");
+    // It is read again if it is newer by a second.
+    let file = fs::File::options().append(true).open(&hosts).expect("it is there");
+    file.set_modified(SystemTime::now() + Duration::from_secs(60)).expect("its time can be set");
+    drop(file);
     link.cut();
     let mut link = other.welcome_as(Version::V5, false);
     let (id, text, dup) = link.publish();

@@ -291,6 +291,7 @@ fn a_remote_that_has_no_room_now_gets_it_again_and_one_that_refuses_it_does_not(
         });
         link.cut();
     }
+    assert_eq!(subject.log().matches("the remote broker refuses a message").count(), 1, "once a minute");
     let kept = subject.accept_with_connack(&Connect::v5("sensor")).1;
     assert_eq!(kept.code, 0);
 }

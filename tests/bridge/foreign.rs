@@ -195,8 +195,29 @@ fn what_it_lacks(peer: &Peer) {
             is_told(&queued_for("3.1.1", 2).0);
             is_told(&queued_for("5", 1).0);
         }
-        Kind::Rumqttd => {}
+        Kind::Rumqttd => by_version_5(peer),
     }
+}
+
+/// rumqttd speaks it on a port of its own.
+fn by_version_5(peer: &Peer) {
+    let routes = route("five/#", "out", 1) + &route("cmd5/#", "in", 1);
+    let subject = settings(peer.port + 1, "", &routes).start();
+    until_connected(&subject);
+    // A subscriber of 3.1.1 that a message of version 5 comes to ends its router.
+    let (mut there, connack) = Client::connect(peer.port + 1, &Connect::v5("five"));
+    assert_eq!(connack.code, 0);
+    there.set_read_timeout(std::time::Duration::from_secs(30));
+    there.subscribe("devices/b8/five/#", 1);
+    let mut here = subject.v5("lamp");
+    here.subscribe("cmd5/#", 1);
+    for n in 0..20 {
+        here.publish(Publish::to("five/a").qos(1).payload(format!("{n}")));
+        assert_eq!(there.receive().text(), n.to_string());
+    }
+    there.publish(Publish::to("devices/b8/cmd5/a").qos(1).payload("down"));
+    assert_eq!(here.receive().text(), "down");
+    assert_eq!(drained(&subject, 20)["delivered"], 20);
 }
 
 fn play(kind: Kind) {

@@ -222,7 +222,7 @@ impl Exchange {
         };
         self.progress(now);
         self.echoes.acknowledged(held.seq, now);
-        self.conclude(held.seq, ack.reason)
+        self.conclude(held.seq, ack.reason, now)
     }
 
     pub(super) fn on_pubrec(&mut self, ack: &Ack<'_>, now: Instant) -> Result<(), Fault> {
@@ -231,7 +231,7 @@ impl Exchange {
             Ok(PubRec::Refused(held)) => {
                 self.progress(now);
                 self.echoes.acknowledged(held.seq, now);
-                return self.conclude(held.seq, ack.reason);
+                return self.conclude(held.seq, ack.reason, now);
             }
             Ok(PubRec::Release(held)) => {
                 self.progress(now);
@@ -275,7 +275,7 @@ impl Exchange {
     }
 
     /// The remote broker has said what becomes of a message.
-    fn conclude(&mut self, seq: u64, reason: ReasonCode) -> Result<(), Fault> {
+    fn conclude(&mut self, seq: u64, reason: ReasonCode, now: Instant) -> Result<(), Fault> {
         match reason {
             ReasonCode::QuotaExceeded => {
                 // It may have room later.
@@ -283,8 +283,7 @@ impl Exchange {
                 return Err(Fault::Busy);
             }
             reason if reason.is_failure() => {
-                let bridge = &self.settings.name;
-                tracing::warn!(%bridge, reason = reason.text(), "the remote broker refuses a message: it is dropped");
+                self.refuses(reason.text(), now);
                 self.spool.settle(seq, Fate::Dropped(Reason::Refused));
             }
             _ => self.spool.settle(seq, Fate::Delivered),

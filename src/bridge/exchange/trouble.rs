@@ -43,6 +43,15 @@ impl Exchange {
         }
     }
 
+    /// The remote broker refused a message, and it is dropped.
+    pub(super) fn refuses(&mut self, reason: &'static str, now: Instant) {
+        self.trouble.last = Some((format!("the remote broker refuses a message: {reason}"), now));
+        if let Some(times) = self.trouble.again(reason, now) {
+            let bridge = &self.settings.name;
+            tracing::warn!(%bridge, reason, times, "the remote broker refuses a message: it is dropped");
+        }
+    }
+
     /// Something goes otherwise than it was wanted.
     pub(super) fn worry(&mut self, what: &'static str, now: Instant) {
         self.trouble.last = Some((what.into(), now));
