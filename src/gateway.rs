@@ -23,6 +23,7 @@ use crate::{
 
 mod backends;
 mod bridge;
+mod clock;
 mod databases;
 mod doors;
 mod latch;
@@ -33,6 +34,7 @@ mod reload;
 
 use bridge::Bridges;
 pub use bridge::open_dialers;
+pub use clock::compare as compare_clock;
 use doors::Doors;
 use latch::Latch;
 pub use latch::{open_latch, service as latch_service};
@@ -117,6 +119,7 @@ impl Gateway {
         if let Some((name, _)) = handed.iter().find(|(name, _)| !is_ours(name)) {
             return Err(GatewayError::Handed(name.clone()));
         }
+        compare_clock(&config.gateway.state);
         // Before any of them is made anew.
         let lost = store::lost(&config.gateway.state);
         let accounts = Arc::new(AccountsDb::open(&config.gateway.state)?);
@@ -161,6 +164,7 @@ impl Gateway {
         tasks.spawn(policy.lock().clone().keep_schedule());
         tasks.spawn(policy.lock().clone().keep_trying());
         tasks.spawn(broker.clone().keep_house());
+        tasks.spawn(clock::tell());
         tasks.spawn(give_back_memory());
         if config.gateway.sys_interval > 0 {
             let interval = Duration::from_secs(config.gateway.sys_interval.into());

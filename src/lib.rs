@@ -9,6 +9,7 @@ pub mod admin;
 pub mod bridge;
 pub mod broker;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod file;
 pub mod gateway;

@@ -12,29 +12,30 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "gateway",
         &[
             "config", "mqtt", "net", "session", "broker", "policy", "store", "panel", "latch", "bridge",
-            "admin", "system", "file",
+            "admin", "system", "file", "clock",
         ],
     ),
     ("config", &["mqtt"]),
     ("mqtt", &[]),
-    ("net", &["config", "file"]),
+    ("net", &["config", "file", "clock"]),
     ("session", &["mqtt"]),
     ("broker", &["mqtt", "session", "policy"]),
     ("pki", &[]),
-    ("policy", &["mqtt", "file"]),
+    ("policy", &["mqtt", "file", "clock"]),
     ("panel", &[]),
-    ("latch", &["file"]),
-    ("bridge", &["mqtt", "session", "broker"]),
+    ("latch", &["file", "clock"]),
+    ("bridge", &["mqtt", "session", "broker", "clock"]),
     ("store", &["mqtt", "broker", "policy", "latch", "bridge"]),
     ("admin", &["config", "mqtt", "net", "broker", "policy"]),
     ("import", &["config", "mqtt", "latch", "policy", "store", "file"]),
     ("system", &[]),
     ("file", &[]),
+    ("clock", &[]),
 ];
 
-const ALL: [&str; 17] = [
+const ALL: [&str; 18] = [
     "cli", "gateway", "config", "mqtt", "net", "session", "broker", "pki", "policy", "panel", "latch",
-    "bridge", "store", "admin", "import", "system", "file",
+    "bridge", "store", "admin", "import", "system", "file", "clock",
 ];
 
 /// The source without comments, string contents and `#[cfg(test)]` items.

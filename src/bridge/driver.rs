@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use crate::broker::{Broker, Journal, Link};
+use crate::clock;
 use crate::mqtt::ReasonCode;
 
 use super::{
@@ -166,7 +167,11 @@ impl Bridge {
             if address == 0 {
                 let wait = backoff.wait();
                 let stopped = async { while stop.changed().await.is_ok() && !*stop.borrow() {} };
-                let _ = timeout(wait, stopped).await;
+                tokio::select! {
+                    _ = timeout(wait, stopped) => {}
+                    // What was waited for is there.
+                    () = clock::becomes_set() => {}
+                }
             }
         }
     }

@@ -14,6 +14,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::{context::Context, output};
 use crate::{
+    clock,
     config::Config,
     gateway::recovery,
     pki::{Authority, Founding, Issued, Order, San, Use, date},
@@ -27,12 +28,15 @@ const NAME: &str = "gateway";
 const DAYS: u32 = 3650;
 /// How long the first administrator's password works: whoever sets the device up may read it days later.
 const FIRST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// The same where the clock is not set: the week may be over the moment it is.
+const UNDATED: Duration = Duration::from_secs(DAYS as u64 * 24 * 60 * 60);
 
 /// Prepare a new gateway: a certificate for its listeners, and a first administrator
 ///
 /// What is there stays: run again, it does nothing. If a listener has `pki/issued/gateway.crt` of the state directory as its
 /// certificate, that one is made, and an authority in `pki` which signs it; clients trust `pki/ca.crt`. If there is no
-/// account, an administrator is made, whose password is shown and works once within a week.
+/// account, an administrator is made, whose password is shown and works once: within a week, or, where the clock is not set, until it
+/// was used.
 #[derive(Debug, clap::Args)]
 pub struct SetupArgs {
     /// A DNS name or IP address by which the gateway is reached; may be repeated [default: host name, host name.local,
@@ -54,14 +58,15 @@ pub fn run(args: SetupArgs, context: &Context) -> anyhow::Result<ExitCode> {
     let mut out = output::stdout();
     if is_wanted(&config, &authority) {
         let sans = if args.sans.is_empty() { own_names() } else { args.sans };
-        let issued = certify(&authority, sans.clone(), OffsetDateTime::now_utc())?;
+        let issued = certify(&authority, sans.clone(), clock::at_least())?;
         let names: Vec<_> = sans.iter().map(San::to_string).collect();
         writeln!(out, "certificate made for {}, valid until {}", names.join(", "), date(issued.not_after))?;
         writeln!(out, "clients trust {}", authority.join("ca.crt").display())?;
     }
     out.flush()?;
     if accounts.users()?.is_empty() {
-        recovery::make_administrator_for(FIRST, &accounts, "first start")?;
+        let lifetime = if clock::check().is_ok() { FIRST } else { UNDATED };
+        recovery::make_administrator_for(lifetime, &accounts, "first start")?;
     }
     Ok(ExitCode::SUCCESS)
 }

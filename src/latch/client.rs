@@ -16,7 +16,7 @@ use rustls::{
 use time::OffsetDateTime;
 
 use super::{Error, Id, Secret, answer::Answer, signature};
-use crate::file;
+use crate::{clock, file};
 
 /// Largest answer in bytes; an account's history is the longest.
 const LARGEST: usize = 1 << 20;
@@ -93,7 +93,7 @@ impl Client {
             return Err(wrong());
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
+        let tls = ClientConfig::builder_with_details(provider, Arc::new(clock::Known))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots(&service)?)
             .with_no_client_auth();
@@ -134,6 +134,7 @@ impl Client {
         path: &str,
         parameters: &[(&str, &str)],
     ) -> Result<Answer, Error> {
+        clock::check().map_err(|why| Error::Unreachable(why.to_string()))?;
         let Service { host, api_version, application, secret, .. } = &*self.service;
         let path = format!("/api/{api_version}/{path}");
         let date = signature::date(OffsetDateTime::now_utc());

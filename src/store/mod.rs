@@ -13,6 +13,7 @@ pub mod lock;
 mod lost;
 pub mod pairings;
 pub mod state;
+mod written;
 
 pub use accounts::AccountsDb;
 pub use error::StoreError;
@@ -20,3 +21,4 @@ pub use lock::LockDb;
 pub use lost::{Lost, lost};
 pub use pairings::PairingsDb;
 pub use state::StateDb;
+pub use written::last_written;

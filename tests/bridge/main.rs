@@ -5,6 +5,7 @@
 mod support;
 
 mod around;
+mod clock;
 mod cloud;
 mod crash;
 mod faults;

@@ -14,7 +14,7 @@ pub fn certificates(directory: &Path) {
     latchgate(directory, &["pki", "issue", "b8_broker", "--dir", "pki"], "").exits(0);
 }
 
-fn section(port: u16, pki: &Path, more: &str) -> String {
+pub fn section(port: u16, pki: &Path, more: &str) -> String {
     let pki = pki.display();
     format!(
         "[[bridge]]\nname = 'cloud'\naddress = 'mqtts://localhost:{port}'\nclient_id = 'b8_broker'\nretry_min = '50ms'\n\
@@ -25,7 +25,7 @@ fn section(port: u16, pki: &Path, more: &str) -> String {
 }
 
 /// Mosquitto with TLS that requires client certificates, and whose users are these.
-fn cloud(pki: &Path) -> (Cloud, u16) {
+pub fn cloud(pki: &Path) -> (Cloud, u16) {
     let port = free_port();
     let pki = pki.display();
     let lines = format!(

@@ -8,6 +8,7 @@ mod support;
 
 mod authority;
 mod browser;
+mod clock;
 mod reload;
 mod rush;
 mod tls;

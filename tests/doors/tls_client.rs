@@ -7,7 +7,7 @@ use crate::support::packet::VERSIONS;
 use crate::support::{Connect, Packet, Subject, Version, eventually};
 
 /// Waits for a record of the audit log that holds all of the words.
-fn recorded(subject: &Subject, words: &[&str]) {
+pub fn recorded(subject: &Subject, words: &[&str]) {
     eventually(&format!("a record with {words:?}"), || {
         let log = subject.log();
         let mut records = log.lines().filter(|line| line.contains("audit: refused"));

@@ -164,6 +164,14 @@ impl Settings {
         self
     }
 
+    /// The server's clock is what this file says, as `faketime` understands it; it may be written anew.
+    pub fn clock(self, file: &Path) -> Self {
+        self.environment("LD_PRELOAD", "/usr/$LIB/faketime/libfaketimeMT.so.1")
+            .environment("FAKETIME_TIMESTAMP_FILE", &file.display().to_string())
+            .environment("FAKETIME_NO_CACHE", "1")
+            .environment("DONT_FAKE_MONOTONIC", "1")
+    }
+
     /// Makes the server and starts it.
     pub fn start(self) -> Subject {
         let subject = self.prepare();

@@ -1,34 +1,36 @@
 //! The clock: whether it was ever set, and what certificates say to it. A board without a battery begins somewhere in the
 //! past; then certificates are "not valid yet", and a token's or schedule's times mean nothing.
 
-use std::{collections::BTreeSet, path::Path, process::Command, time::UNIX_EPOCH};
+use std::{collections::BTreeSet, path::Path, process::Command};
 
 use time::OffsetDateTime;
 
 use super::finding::Findings;
+use crate::clock;
 use crate::config::{Config, NamedFile};
 use crate::pki::{Certificate, EARLIEST, date, days_left};
-use crate::store::{AccountsDb, LockDb, StateDb};
+use crate::store::last_written;
 
 /// How far a file's time may be ahead, in seconds: file systems round, and a clock that is set may jump a little.
 const AHEAD: i64 = 60;
 /// Days left on which the end of a certificate is told.
 const SOON: i64 = 30;
-/// What is done about a clock that is wrong.
-const SET: &str = "let the machine reach a time server (timedatectl), or set it by hand: `timedatectl set-time`; the gateway \
-                   need not be restarted";
-
 /// Compares the clock with what is known of the time.
 pub fn look(config: &Config, findings: &mut Findings) {
     let now = OffsetDateTime::now_utc();
     let seconds = now.unix_timestamp();
+    let written = last_written(&config.gateway.state);
     if seconds < EARLIEST {
         let what = format!("it says {}, before this program existed: it was never set", date(seconds));
-        findings.wrong("the clock", what, SET);
-    } else if let Some((file, written)) = written_later(&config.gateway.state, seconds) {
+        findings.wrong("the clock", what, clock::HELP);
+    } else if let Some((file, written)) = written.filter(|(_, at)| *at > seconds + AHEAD) {
         let what =
             format!("it says {}, but {file} was written at {}: it is behind", date(seconds), date(written));
-        findings.wrong("the clock", what, SET);
+        findings.wrong("the clock", what, clock::HELP);
+    } else if let Err(why) = clock::check() {
+        let what =
+            format!("{why}; until then nothing is connected over TLS, and no client's certificate is taken");
+        findings.wrong("the clock", what, clock::HELP);
     } else {
         synchronisation(seconds, findings);
     }
@@ -46,16 +48,6 @@ pub fn look(config: &Config, findings: &mut Findings) {
     }
 }
 
-/// A database that was written after `now`.
-fn written_later(state: &Path, now: i64) -> Option<(&'static str, i64)> {
-    let written = |name: &'static str| {
-        let at = state.join(name).metadata().ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
-        Some((name, i64::try_from(at.as_secs()).ok()?))
-    };
-    let files = [StateDb::FILE, AccountsDb::FILE, LockDb::FILE];
-    files.into_iter().filter_map(written).find(|(_, at)| *at > now + AHEAD)
-}
-
 /// Whether a time server sets the clock, as far as systemd knows.
 fn synchronisation(now: i64, findings: &mut Findings) {
     let asked = Path::new("/run/systemd/system").exists().then(|| {
@@ -68,7 +60,7 @@ fn synchronisation(now: i64, findings: &mut Findings) {
                 "it says {} and is not synchronised: no time server has set it since the start",
                 date(now)
             ),
-            SET,
+            clock::HELP,
         ),
         Some(b"yes") => findings.fine("the clock", format!("{}, synchronised", date(now))),
         _ => findings.fine("the clock", date(now)),
@@ -111,7 +103,11 @@ fn term(
     if seconds < *not_before {
         let what =
             format!("{subject} is valid from {} on, and the clock says {}", date(*not_before), date(seconds));
-        findings.wrong(place, what, format!("if the clock is wrong: {SET}; else renew the certificate"));
+        findings.wrong(
+            place,
+            what,
+            format!("if the clock is wrong: {}; else renew the certificate", clock::HELP),
+        );
     } else if seconds > *not_after {
         findings.wrong(place, format!("{subject} expired on {}", date(*not_after)), renew);
     } else if days < SOON {

@@ -13,6 +13,7 @@ use tokio::{
 };
 
 use super::tls::files::read_a;
+use crate::clock;
 use crate::config::{Bridge, NamedFile, Problem, RemoteAddress};
 
 pub use why::{Trouble, trouble, why};
@@ -53,6 +54,10 @@ impl Dialer {
     /// If there is no connection, in words.
     pub async fn dial(&self, address: usize) -> io::Result<Box<dyn Bytes>> {
         let address = self.bridge.address.get(address).ok_or(io::ErrorKind::NotFound)?;
+        if address.scheme.has_tls() {
+            // Told before anything is connected; the handshake would not judge the certificate either.
+            clock::check().map_err(io::Error::other)?;
+        }
         let stream = tcp(address).await?;
         if !address.scheme.has_tls() {
             return match address.scheme.is_websocket() {

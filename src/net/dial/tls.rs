@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::why::in_words;
+use crate::clock;
 use crate::config::{BridgeTls, Problem};
 use crate::net::tls::files::{certificates, private_key, unusable};
 
@@ -24,10 +25,11 @@ pub fn config(tls: &BridgeTls, is_websocket: bool) -> Result<Arc<ClientConfig>, 
         }
         None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
     }
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_protocol_versions(rustls::DEFAULT_VERSIONS)
-        .expect("ring has what the default versions need")
-        .with_root_certificates(roots);
+    let builder =
+        ClientConfig::builder_with_details(Arc::new(ring::default_provider()), Arc::new(clock::Known))
+            .with_protocol_versions(rustls::DEFAULT_VERSIONS)
+            .expect("ring has what the default versions need")
+            .with_root_certificates(roots);
     let mut config = match (&tls.certificate, &tls.key) {
         (Some(certificate), Some(key)) => {
             let private = private_key(key, &mut Vec::new())?;

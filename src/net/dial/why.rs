@@ -4,10 +4,12 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
+use crate::clock;
+
 /// What kind of trouble it is, told apart by what can be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// The remote certificate is not valid at this time.
+    /// The remote certificate is not valid at this time, or the time is not known.
     Clock,
     /// It is for another name.
     Name,
@@ -23,6 +25,9 @@ pub enum Trouble {
 
 /// What kind of trouble the error is.
 pub fn trouble(error: &io::Error) -> Trouble {
+    if error.get_ref().is_some_and(|inner| inner.is::<clock::Unset>()) {
+        return Trouble::Clock;
+    }
     match cause(error) {
         Some(Error::InvalidCertificate(problem)) => match problem {
             CertificateError::Expired

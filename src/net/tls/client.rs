@@ -8,6 +8,8 @@ use rustls::{
     pki_types::{CertificateDer, UnixTime},
 };
 
+use crate::clock;
+
 use super::{
     Active, Tls,
     name::{Described, describe},
@@ -86,6 +88,9 @@ pub(super) fn in_words(error: &CertificateError) -> &'static str {
         NotValidYet | NotValidYetContext { .. } => "the certificate is not valid yet: is a clock wrong?",
         UnknownIssuer => "the certificate is from none of the authorities in client_ca",
         UnknownRevocationStatus => "crl has no list of the certificate's authority",
+        Other(_) if clock::check().is_err() => {
+            "the clock of this machine is not set, so certificates are not judged yet"
+        }
         InvalidPurpose | InvalidPurposeContext { .. } => "the certificate is not one for clients",
         _ => "the certificate is not valid",
     }

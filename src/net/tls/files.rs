@@ -16,7 +16,10 @@ use rustls::{
 };
 use x509_parser::parse_x509_crl;
 
-use super::term::{Kind, Term};
+use super::{
+    dated::Dated,
+    term::{Kind, Term},
+};
 use crate::{
     config::{ClientCertificate, NamedFile, Problem, Tls},
     file,
@@ -53,7 +56,8 @@ impl Files {
         let verifier = match (tls.client_certificate, &tls.client_ca) {
             (ClientCertificate::None, _) | (_, None) => None,
             (asked, Some(authorities)) => {
-                Some(verifier(tls, asked, authorities, &provider, &mut terms, &mut warnings)?)
+                let verifier = verifier(tls, asked, authorities, &provider, &mut terms, &mut warnings)?;
+                Some(Arc::new(Dated(verifier)) as Arc<dyn ClientCertVerifier>)
             }
         };
         let builder = ServerConfig::builder_with_provider(provider)

@@ -1,6 +1,7 @@
 //! TLS 1.2 and 1.3: the handshake of a listener, with certificates that are read again when they change.
 
 mod client;
+mod dated;
 pub(in crate::net) mod files;
 mod name;
 mod term;

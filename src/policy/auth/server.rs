@@ -20,7 +20,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::web::{WebError, roots};
-use crate::{file, policy::policy::Secret};
+use crate::{clock, file, policy::policy::Secret};
 
 /// How long a connection that nobody uses is kept: less than what firewalls remember.
 const IDLE: Duration = Duration::from_secs(60);
@@ -128,6 +128,7 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        clock::check().map_err(io::Error::other)?;
         let (config, name) = self.tls.as_ref().ok_or_else(|| io::Error::other("TLS is not configured"))?;
         TlsConnector::from(config.clone()).connect(name.clone(), stream).await
     }
@@ -141,7 +142,7 @@ fn is_here(host: &str) -> bool {
 
 fn client_config(settings: &ServerSettings) -> Result<ClientConfig, ServerError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_details(provider, Arc::new(clock::Known))
         .with_safe_default_protocol_versions()
         .map_err(WebError::from)?
         .with_root_certificates(trusted(settings)?);

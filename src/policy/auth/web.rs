@@ -11,6 +11,7 @@ use hyper::{
     Request,
     body::{Body, Bytes},
     header,
+    http::uri::Scheme,
 };
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -23,7 +24,7 @@ use rustls::{
 };
 
 use super::backend::Failure;
-use crate::file;
+use crate::{clock, file};
 
 /// Largest answer in bytes: a yes, or what a token is good for.
 const LARGEST: usize = 256 * 1024;
@@ -63,7 +64,7 @@ impl Web {
     /// A client that trusts the authorities in `ca` alone, or whom the system trusts. Blocks.
     pub fn new(ca: Option<&Path>) -> Result<Self, WebError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
+        let tls = ClientConfig::builder_with_details(provider, Arc::new(clock::Known))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots(ca)?)
             .with_no_client_auth();
@@ -87,6 +88,9 @@ impl Web {
     pub async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Page, Failure> {
         let agent = header::HeaderValue::from_static(concat!("latchgate/", env!("CARGO_PKG_VERSION")));
         request.headers_mut().entry(header::USER_AGENT).or_insert(agent);
+        if request.uri().scheme() == Some(&Scheme::HTTPS) {
+            clock::check().map_err(Failure::passing)?;
+        }
         let length = request.body().size_hint().lower();
         let answer = self.0.request(request).await.map_err(|error| {
             let what = chain(&error);

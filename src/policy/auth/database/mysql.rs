@@ -9,10 +9,14 @@ use super::{
     remote::Driver,
     statement::{Sql, Statement},
 };
+use crate::clock;
 use crate::policy::auth::server::{Server, ServerError, Trouble, identity_files, trusted_files};
 
 /// MySQL or MariaDB.
-pub(super) struct Mysql(Opts);
+pub(super) struct Mysql {
+    options: Opts,
+    is_encrypted: bool,
+}
 
 impl Driver for Mysql {
     type Connection = Conn;
@@ -43,11 +47,15 @@ impl Driver for Mysql {
                 .with_client_identity(identity);
             options = options.ssl_opts(tls);
         }
-        Ok(Mysql(options.into()))
+        Ok(Mysql { options: options.into(), is_encrypted: server.is_encrypted() })
     }
 
     async fn connect(&self) -> Result<Conn, String> {
-        Conn::new(self.0.clone()).await.map_err(|error| in_words(&error))
+        // It judges certificates by itself.
+        if self.is_encrypted {
+            clock::check().map_err(|why| why.to_string())?;
+        }
+        Conn::new(self.options.clone()).await.map_err(|error| in_words(&error))
     }
 
     async fn query(

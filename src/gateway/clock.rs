@@ -1,0 +1,24 @@
+//! Whether the time of day is known: what it is compared with, and what the log says of it.
+
+use std::path::Path;
+
+use crate::{clock, store};
+
+/// Notes when the gateway last wrote. To be called before it writes again. Blocks.
+pub fn compare(state: &Path) {
+    if let Some((_, at)) = store::last_written(state) {
+        clock::has_been(at);
+    }
+}
+
+/// Says once that the clock is not set, and once that it is.
+pub(super) async fn tell() {
+    let Err(why) = clock::check() else { return };
+    tracing::warn!(
+        "{why}. Until it is, certificates are not judged: bridges and backends over TLS are not connected, and clients that show a \
+         certificate are refused. {}",
+        clock::HELP
+    );
+    clock::set().await;
+    tracing::info!("the clock is set");
+}
