@@ -58,7 +58,7 @@ pub fn host(card: &Card, place: &Place) -> anyhow::Result<Option<String>> {
     Ok(Some(format!("host name {name}")))
 }
 
-/// The network that wpa_supplicant joins on `wlan0`, and its unit.
+/// The network that wpa_supplicant joins on `wlan0`. A rule of the image's udev starts it where there is that file.
 pub fn wifi(wifi: &Wifi, place: &Place) -> anyhow::Result<Option<String>> {
     let (Some(ssid), Some(country)) = (&wifi.ssid, &wifi.country) else { return Ok(None) };
     // As hexadecimal digits any name is right; a passphrase ends at the last quotation mark of its line.
@@ -73,17 +73,6 @@ pub fn wifi(wifi: &Wifi, place: &Place) -> anyhow::Result<Option<String>> {
         "ctrl_interface=/run/wpa_supplicant\ncountry={country}\nnetwork={{\n    ssid={ssid_digits}\n    scan_ssid=1\n{secret}}}\n"
     );
     write(&place.root.join("etc/wpa_supplicant/wpa_supplicant-wlan0.conf"), text.as_bytes(), 0o600)?;
-    let wanted = place.root.join("etc/systemd/system/multi-user.target.wants");
-    fs::create_dir_all(&wanted)?;
-    match std::os::unix::fs::symlink(
-        "/lib/systemd/system/wpa_supplicant@.service",
-        wanted.join("wpa_supplicant@wlan0.service"),
-    ) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            return Err(error).context("the wireless network cannot be enabled");
-        }
-        _ => {}
-    }
     Ok(Some("wireless network".to_owned()))
 }
 
