@@ -16,7 +16,7 @@ use super::{
     backlog::{Backlog, Search},
     broker::Broker,
     clock,
-    journal::{Change, Owed},
+    journal::{Change, Journal, Owed},
     message::{Candidate, Extra, Message},
     registry::{Parked, Seat},
     shared::Group,
@@ -117,7 +117,7 @@ impl Broker {
         }
         // Now that every share group has its members.
         for (seat, deliveries, sent) in restored {
-            restore_deliveries(&seat, deliveries, sent, &messages, &groups);
+            restore_deliveries(&seat, deliveries, sent, &messages, &groups, &*self.router.journal);
         }
         // Before a client can come back to a session whose time is over.
         self.do_what_is_due(clock::now());
@@ -208,6 +208,7 @@ fn restore_deliveries(
     sent: Sent,
     messages: &[Arc<Message>],
     groups: &Groups,
+    journal: &dyn Journal,
 ) {
     let last = saved.iter().map(|saved| saved.seq).max().unwrap_or(0);
     // A client may still answer for messages that it was sent but that were never written. Going on at any number makes
@@ -215,13 +216,20 @@ fn restore_deliveries(
     let mut random = [0; 2];
     let skipped = getrandom::fill(&mut random).map_or(0, |()| u16::from_ne_bytes(random));
     let last = last.saturating_add(u64::from(skipped));
-    let named: HashSet<u16> = saved.iter().map(|saved| saved.packet_id).chain([0]).collect();
-    let (mut given, mut window, mut queue) = (HashSet::new(), Vec::new(), VecDeque::new());
-    for saved in saved {
+    let waits = |saved: &SavedDelivery| {
+        saved.message.is_some() && saved.seq > if saved.stored { sent.stored } else { sent.queued }
+    };
+    let mut given = HashSet::new();
+    let identifiers = identifiers(&saved, waits, &mut given);
+    let (mut window, mut queue) = (Vec::new(), VecDeque::new());
+    for (saved, id) in saved.into_iter().zip(identifiers) {
+        let waits = waits(&saved);
         let SavedDelivery { seq, packet_id, message, qos, retain, stored, identifiers, share } = saved;
         let Some(message) = message.and_then(|at| messages.get(at).cloned()) else {
-            if window.len() < LARGEST && given.insert(packet_id) {
-                window.push((packet_id, QoS::ExactlyOnce, None));
+            if window.len() < LARGEST
+                && let Some(id) = id
+            {
+                window.push((id, QoS::ExactlyOnce, None));
             }
             continue;
         };
@@ -230,19 +238,41 @@ fn restore_deliveries(
             (group.is_some() || !identifiers.is_empty()).then(|| Arc::new(Extra { identifiers, group }));
         let size = message.size_u32();
         let candidate = Candidate { message, qos, retain, stored, seq, packet_id, size, extra };
-        let to = if stored { sent.stored } else { sent.queued };
-        if seq > to || window.len() >= LARGEST {
+        if waits || window.len() >= LARGEST {
             queue.push_back(candidate);
             continue;
         }
-        let mut id = if packet_id == 0 { identifier_of(seq) } else { packet_id };
-        while (packet_id == 0 && named.contains(&id)) || !given.insert(id) {
-            id = id.checked_add(1).unwrap_or(1);
-        }
+        let id = id.unwrap_or_else(|| {
+            let mut id = identifier_of(seq);
+            while !given.insert(id) {
+                id = id.checked_add(1).unwrap_or(1);
+            }
+            // It is sent under this one from now on, over the next restart too: CONNACK waits until that is durable.
+            journal.record(Change::Numbered { client: &seat.outbox.client_id, seq, id });
+            id
+        });
         window.push((id, qos, Some((candidate, size as usize))));
     }
     if let Ok(mut session) = seat.session.try_lock() {
         session.outgoing.restore(window, last);
     }
     seat.outbox.restore(queue, last);
+}
+
+/// The packet identifiers under which deliveries were sent, if they were: those that were written, and of the others that do
+/// not wait those that go with their numbers. `None` where another has it already; `given` is filled with all of them.
+fn identifiers(
+    saved: &[SavedDelivery],
+    waits: impl Fn(&SavedDelivery) -> bool,
+    given: &mut HashSet<u16>,
+) -> Vec<Option<u16>> {
+    let written = |saved: &SavedDelivery| Some(saved.packet_id).filter(|id| *id != 0);
+    let mut identifiers: Vec<_> =
+        saved.iter().map(|saved| written(saved).filter(|id| given.insert(*id))).collect();
+    for (saved, id) in saved.iter().zip(&mut identifiers) {
+        if written(saved).is_none() && !waits(saved) {
+            *id = Some(identifier_of(saved.seq)).filter(|id| given.insert(*id));
+        }
+    }
+    identifiers
 }

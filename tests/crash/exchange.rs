@@ -3,7 +3,7 @@
 use crate::receiver::Receiver;
 use crate::support::packet::{PUBACK, PUBCOMP, PUBREC, PUBREL, ack};
 use crate::support::property;
-use crate::support::{Connect, Packet, Publish, Version};
+use crate::support::{Connect, Packet, Publish, Version, skip_for_mosquitto};
 use crate::world::{Ending, World, stories};
 
 stories! {
@@ -188,4 +188,43 @@ fn a_full_window_is_sent_again_in_its_order(ending: Ending) {
     let expected: Vec<_> = (0..30).map(|n| n.to_string()).collect();
     assert_eq!(receiver.texts(), expected);
     client.nothing_arrives();
+}
+
+/// Two messages whose numbers lie so far apart that the same identifier goes with both: a restart goes on at any number.
+#[test]
+fn an_identifier_that_a_restart_gave_is_the_message_s_over_the_next_one_too() {
+    skip_for_mosquitto!("its state is another");
+    let world = World::start(Ending::Killed);
+    let keep = Connect::v5("keeper").keep_session();
+    world.leave_session(&keep, &[("a", 2)]);
+    let mut publisher = world.subject.v5("publisher");
+    for text in ["first", "second"] {
+        assert_eq!(publisher.publish(Publish::to("a").qos(2).payload(text)), 0);
+    }
+    world.end();
+    let file =
+        rusqlite::Connection::open(world.subject.directory().join("state/state.db")).expect("the state");
+    file.execute_batch(
+        "UPDATE delivery SET seq = seq + 65534 WHERE seq = (SELECT max(seq) FROM delivery);
+         UPDATE session SET sent = (SELECT max(seq) FROM delivery)",
+    )
+    .expect("it is written");
+    drop(file);
+    world.begin();
+    let mut client = world.resume(&keep);
+    let ids = ["first", "second"].map(|text| {
+        let publish = client.expect_publish();
+        assert_eq!(publish.text(), text);
+        publish.id.expect("it is of QoS 2")
+    });
+    assert_ne!(ids[0], ids[1]);
+    client.send(&ack(PUBREC, ids[0]));
+    client.await_pubrel(ids[0]);
+    client.send(&ack(PUBCOMP, ids[0]));
+    // PUBCOMP has no answer; SUBACK is a promise and comes after it.
+    client.subscribe("other", 0);
+    world.crash();
+    let mut client = world.resume(&keep);
+    let again = client.expect_publish();
+    assert_eq!((again.text(), again.id, again.dup), ("second", Some(ids[1]), true));
 }
