@@ -3,7 +3,7 @@
 //! A board without a battery begins each life at a time that is long over. What it then thinks of certificates is worth nothing:
 //! it would refuse good ones, and take what has expired meanwhile. The rule: the clock **is set** once
 //!
-//! - it is not behind a moment that is known to have been, by more than a day ([`SLACK`]): when this program was built, and when
+//! - it is not behind a moment that is known to have been, by more than a day: when this program was built, and when
 //!   the gateway last wrote; and
 //! - where systemd-timesyncd runs, that has set it since the start, or a hardware clock says the same.
 //!

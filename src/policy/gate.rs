@@ -80,7 +80,8 @@ pub struct Gate {
     publish: AHashMap<Arc<str>, usize>,
     verdicts: Vec<Verdict>,
     receive: AHashMap<Arc<str>, (Result<(), Denial>, Until)>,
-    last_received: Option<Arc<str>>,
+    /// The topic of the last delivery that was permitted, and how long that counts.
+    last_received: Option<(Arc<str>, Until)>,
     author: Option<Author>,
     tally: Tally,
 }
@@ -138,7 +139,6 @@ impl Gate {
         self.refresh();
         if let Some(asked) = &mut self.asked {
             asked.begin_turn();
-            self.last_received = None;
         }
         for inquiry in self.presence.watch.inquiries() {
             // Whoever asked may have given up.

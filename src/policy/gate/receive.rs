@@ -13,7 +13,7 @@ use super::{
         permit::{Deliver, Delivery, Permit, Subscribe},
     },
     Gate, Standing, Withheld,
-    verdict::{LONGEST, REMEMBERED, object_of, unanswered},
+    verdict::{LONGEST, REMEMBERED, Until, object_of, unanswered},
 };
 
 impl Gate {
@@ -70,7 +70,7 @@ impl Gate {
             Some(author) => self.may_still_publish(author, &message),
             None => Ok(()),
         };
-        if asked.is_ok() && self.last_received.as_ref().is_some_and(|last| Arc::ptr_eq(last, topic)) {
+        if asked.is_ok() && self.is_last_received(topic) {
             self.tally.hits += 1;
             self.tally.permit(Operation::Receive);
             return Ok(Permit::new(Deliver { message }));
@@ -81,12 +81,19 @@ impl Gate {
                 let denial = self.record(Operation::Receive, topic, denial);
                 Err((Withheld::Denied(denial), message))
             }
-            Ok(()) => {
+            Ok(until) => {
                 self.tally.permit(Operation::Receive);
-                self.last_received = (!self.minds_payload).then(|| topic.clone());
+                self.last_received = (!self.minds_payload).then(|| (topic.clone(), until));
                 Ok(Permit::new(Deliver { message }))
             }
         }
+    }
+
+    /// Whether the last delivery that was permitted was of this topic, and that still counts.
+    pub(super) fn is_last_received(&self, topic: &Arc<str>) -> bool {
+        self.last_received
+            .as_ref()
+            .is_some_and(|(last, until)| Arc::ptr_eq(last, topic) && self.counts(*until))
     }
 
     fn may_subscribe(&mut self, filter: &TopicFilter) -> Result<(), Denial> {
@@ -96,12 +103,12 @@ impl Gate {
         self.decide(Access::SUBSCRIBE, Object::Filter(filter)).0
     }
 
-    fn may_receive(&mut self, topic: &Arc<str>, payload: &[u8]) -> Result<(), Denial> {
+    fn may_receive(&mut self, topic: &Arc<str>, payload: &[u8]) -> Result<Until, Denial> {
         if let Some((verdict, until)) = self.receive.get(&**topic)
             && self.counts(*until)
         {
             self.tally.hits += 1;
-            return verdict.clone();
+            return verdict.clone().map(|()| *until);
         }
         self.tally.misses += 1;
         let (verdict, until) = match (&self.standing, self.locked.receive(topic)) {
@@ -115,7 +122,7 @@ impl Gate {
             }
             self.receive.insert(topic.clone(), (verdict.clone(), until));
         }
-        verdict
+        verdict.map(|()| until)
     }
 
     fn may_still_publish<M: Delivery>(

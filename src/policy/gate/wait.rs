@@ -37,7 +37,9 @@ impl Gate {
         if self.asked.is_none() && message.author().is_none() {
             return false;
         }
-        let receiving = self.asked.is_some() && self.awaits(Access::RECEIVE, object_of(message));
+        self.refresh();
+        let again = self.is_last_received(message.topic());
+        let receiving = !again && self.asked.is_some() && self.awaits(Access::RECEIVE, object_of(message));
         let Some(author) = message.author() else { return receiving };
         if !self.policy.settings().check_retained_source || self.policy.is_own(author) {
             return receiving;

@@ -148,7 +148,7 @@ impl Policy {
     }
 
     /// Records that somebody was refused before the gate was asked, or for another reason than its answer. Returns the
-    /// record, as [`Audit::refused`] does.
+    /// record, as [`Audit::refused`](crate::policy::Audit::refused) does.
     pub fn refused_at_door(
         &self,
         client: &str,
