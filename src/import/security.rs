@@ -61,7 +61,12 @@ impl Set {
 
     fn lines(&self) -> Vec<Line> {
         let files = [&self.password, &self.acl].into_iter().flatten().map(|setting| setting.line);
-        let mut lines: Vec<Line> = files.chain(self.plugins.iter().map(|plugin| plugin.line)).collect();
+        let plugins = self.plugins.iter().flat_map(|plugin| {
+            let options = plugin.options.iter().map(|option| option.line);
+            let settings = plugin.settings.iter().map(|setting| setting.line);
+            [plugin.line].into_iter().chain(options).chain(settings)
+        });
+        let mut lines: Vec<Line> = files.chain(plugins).collect();
         lines.extend(self.lines.iter().filter(|line| !lines.contains(line)).copied().collect::<Vec<_>>());
         lines
     }

@@ -45,6 +45,18 @@ fn every_key_of_the_table_is_answered_wherever_it_stands() {
     }
 }
 
+#[test]
+fn the_options_of_a_plugin_whose_listener_is_left_out_for_another_reason_are_answered() {
+    import(
+        b"plugin mosquitto_dynamic_security.so\nplugin_opt_config_file nowhere\nlistener 1 here x\n",
+        true,
+    );
+    import(
+        b"plugin mosquitto_dynamic_security.so\nplugin_opt_config_file nowhere\nlistener 1 host.invalid\n",
+        true,
+    );
+}
+
 fn line() -> impl Strategy<Value = String> {
     let keys: Vec<&str> = table::TABLE.iter().map(|(key, ..)| *key).collect();
     let values = [
