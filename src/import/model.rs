@@ -56,6 +56,13 @@ impl Plugin {
     fn unknown(line: Line) -> Self {
         Plugin { line, path: String::new(), options: Vec::new(), settings: Settings::default() }
     }
+
+    /// Its own line, and those of what it is told.
+    pub fn lines(&self) -> impl Iterator<Item = Line> {
+        let options = self.options.iter().map(|option| option.line);
+        let settings = self.settings.iter().map(|setting| setting.line);
+        [self.line].into_iter().chain(options).chain(settings)
+    }
 }
 
 /// `auth_opt_KEY` or `plugin_opt_KEY`.

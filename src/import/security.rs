@@ -61,11 +61,7 @@ impl Set {
 
     fn lines(&self) -> Vec<Line> {
         let files = [&self.password, &self.acl].into_iter().flatten().map(|setting| setting.line);
-        let plugins = self.plugins.iter().flat_map(|plugin| {
-            let options = plugin.options.iter().map(|option| option.line);
-            let settings = plugin.settings.iter().map(|setting| setting.line);
-            [plugin.line].into_iter().chain(options).chain(settings)
-        });
+        let plugins = self.plugins.iter().flat_map(|plugin| plugin.lines());
         let mut lines: Vec<Line> = files.chain(plugins).collect();
         lines.extend(self.lines.iter().filter(|line| !lines.contains(line)).copied().collect::<Vec<_>>());
         lines
@@ -178,6 +174,15 @@ pub(super) fn settle(
     }
     for security in doors.iter().map(|door| &door.listener.security).chain([&model.security]) {
         rest(security, report);
+    }
+    // Also what belongs to no listener that is there.
+    let listeners = model.listeners.iter().chain([&model.default_listener]);
+    for security in listeners.map(|listener| &listener.security).chain([&model.security]) {
+        for line in security.plugins.iter().flat_map(|plugin| plugin.lines()) {
+            if report.verdict(line).is_none() {
+                report.say(line, NotPossible, "no listener is opened that asks it");
+            }
+        }
     }
     answers
 }

@@ -55,6 +55,8 @@ fn the_options_of_a_plugin_whose_listener_is_left_out_for_another_reason_are_ans
         b"plugin mosquitto_dynamic_security.so\nplugin_opt_config_file nowhere\nlistener 1 host.invalid\n",
         true,
     );
+    import(b"plugin_load one /x/go-auth.so\nplugin_use one\nlistener 0\nplugin_use two\n", true);
+    import(b"plugin_load one /x/go-auth.so\nplugin_opt_backends files\n", true);
 }
 
 fn line() -> impl Strategy<Value = String> {
