@@ -25,8 +25,9 @@ use lines::Lines;
 
 /// What each kind of entry may say; the first is its name.
 const TOP: &[&str] = &["clients", "groups", "roles", "defaultACLAccess", "anonymousGroup", "changeIndex"];
-const ROLE: &[&str] = &["rolename", "acls", "textname", "textdescription"];
-const GROUP: &[&str] = &["groupname", "roles", "clients", "textname", "textdescription"];
+const ROLE: &[&str] = &["rolename", "acls", "textname", "textdescription", "textName", "textDescription"];
+const GROUP: &[&str] =
+    &["groupname", "roles", "clients", "textname", "textdescription", "textName", "textDescription"];
 const CLIENT: &[&str] = &[
     "username",
     "clientid",
@@ -38,7 +39,9 @@ const CLIENT: &[&str] = &[
     "roles",
     "groups",
     "textname",
+    "textName",
     "textdescription",
+    "textDescription",
 ];
 const ACL: &[&str] = &["acltype", "topic", "priority", "allow"];
 
