@@ -59,6 +59,17 @@ enum End {
     Lost(String),
 }
 
+impl End {
+    /// Whether it was this gateway that ended it, for what it has itself to do or cannot take.
+    fn is_ours(&self) -> bool {
+        match self {
+            End::Stop | End::Anew(_) | End::Again(_) => true,
+            End::Left(fault) => matches!(fault, Fault::TooLarge | Fault::NoRoom(_)),
+            End::Lost(_) => false,
+        }
+    }
+}
+
 impl From<std::io::Error> for End {
     fn from(error: std::io::Error) -> Self {
         End::Lost(error.to_string())
@@ -130,7 +141,7 @@ impl Bridge {
         while !*stop.borrow() {
             self.told.lock().address = address;
             let end = self.connect(&mut exchange, &dial, address, &mut backoff, &mut stop).await;
-            exchange.lost(Instant::now());
+            exchange.lost(end.is_ours(), Instant::now());
             let _ = self.look(&mut exchange);
             exchange.link.rest();
             let bridge = &self.settings.name;

@@ -220,9 +220,9 @@ fn restore_deliveries(
         saved.message.is_some() && saved.seq > if saved.stored { sent.stored } else { sent.queued }
     };
     let mut given = HashSet::new();
-    let identifiers = identifiers(&saved, waits, &mut given);
+    let packet_ids = packet_ids(&saved, waits, &mut given);
     let (mut window, mut queue) = (Vec::new(), VecDeque::new());
-    for (saved, id) in saved.into_iter().zip(identifiers) {
+    for (saved, id) in saved.into_iter().zip(packet_ids) {
         let waits = waits(&saved);
         let SavedDelivery { seq, packet_id, message, qos, retain, stored, identifiers, share } = saved;
         let Some(message) = message.and_then(|at| messages.get(at).cloned()) else {
@@ -261,18 +261,18 @@ fn restore_deliveries(
 
 /// The packet identifiers under which deliveries were sent, if they were: those that were written, and of the others that do
 /// not wait those that go with their numbers. `None` where another has it already; `given` is filled with all of them.
-fn identifiers(
+fn packet_ids(
     saved: &[SavedDelivery],
     waits: impl Fn(&SavedDelivery) -> bool,
     given: &mut HashSet<u16>,
 ) -> Vec<Option<u16>> {
     let written = |saved: &SavedDelivery| Some(saved.packet_id).filter(|id| *id != 0);
-    let mut identifiers: Vec<_> =
+    let mut packet_ids: Vec<_> =
         saved.iter().map(|saved| written(saved).filter(|id| given.insert(*id))).collect();
-    for (saved, id) in saved.iter().zip(&mut identifiers) {
+    for (saved, id) in saved.iter().zip(&mut packet_ids) {
         if written(saved).is_none() && !waits(saved) {
             *id = Some(identifier_of(saved.seq)).filter(|id| given.insert(*id));
         }
     }
-    identifiers
+    packet_ids
 }

@@ -1,8 +1,6 @@
 //! The wait for a commit.
 
 use std::{
-    future::Future,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -84,14 +82,12 @@ impl Commits {
 /// The wait for a commit. An acknowledgement is sent only after its ticket is done: it is a promise.
 pub struct Ticket(Option<Wait>);
 
-enum Wait {
-    /// Until so many changes are durable; in which round who was told to be woken.
-    Commits {
-        commits: Arc<Commits>,
-        count: u64,
-        told: Option<(u64, Waker)>,
-    },
-    Other(Pin<Box<dyn Future<Output = Result<(), JournalError>> + Send>>),
+/// Until so many changes are durable.
+struct Wait {
+    commits: Arc<Commits>,
+    count: u64,
+    /// In which round who was told to be woken.
+    told: Option<(u64, Waker)>,
 }
 
 impl Ticket {
@@ -100,12 +96,7 @@ impl Ticket {
 
     /// A ticket that is done when the first `count` changes are durable.
     pub fn until(commits: &Arc<Commits>, count: u64) -> Self {
-        Ticket(Some(Wait::Commits { commits: commits.clone(), count, told: None }))
-    }
-
-    /// A ticket that is done when `wait` is.
-    pub fn after(wait: impl Future<Output = Result<(), JournalError>> + Send + 'static) -> Self {
-        Ticket(Some(Wait::Other(Box::pin(wait))))
+        Ticket(Some(Wait { commits: commits.clone(), count, told: None }))
     }
 
     /// Whether it was done when it was given.
@@ -115,40 +106,33 @@ impl Ticket {
 
     /// Polls the wait; once ready, it stays ready.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), JournalError>> {
-        let outcome = match &mut self.0 {
-            None => return Poll::Ready(Ok(())),
-            Some(Wait::Other(wait)) => std::task::ready!(wait.as_mut().poll(cx)),
-            Some(Wait::Commits { commits, count, told }) => {
-                std::task::ready!(poll_commits(commits, *count, told, cx.waker()))
-            }
-        };
+        let Some(wait) = &mut self.0 else { return Poll::Ready(Ok(())) };
+        let outcome = std::task::ready!(wait.poll(cx.waker()));
         self.0 = None;
         Poll::Ready(outcome)
     }
 }
 
-fn poll_commits(
-    commits: &Commits,
-    count: u64,
-    told: &mut Option<(u64, Waker)>,
-    waker: &Waker,
-) -> Poll<Result<(), JournalError>> {
-    if let Some(outcome) = commits.outcome(count) {
-        return Poll::Ready(outcome);
-    }
-    let mut waiting = commits.waiting.lock();
-    if waiting.closed {
-        return Poll::Ready(Err(JournalError("the gateway stops".into())));
-    }
-    if !told.as_ref().is_some_and(|(round, told)| *round == waiting.round && told.will_wake(waker)) {
-        *told = Some((waiting.round, waker.clone()));
-        waiting.wakers.push(waker.clone());
-    }
-    drop(waiting);
-    // It may have been done before the waker was there.
-    match commits.outcome(count) {
-        Some(outcome) => Poll::Ready(outcome),
-        None => Poll::Pending,
+impl Wait {
+    fn poll(&mut self, waker: &Waker) -> Poll<Result<(), JournalError>> {
+        let Wait { commits, count, told } = self;
+        if let Some(outcome) = commits.outcome(*count) {
+            return Poll::Ready(outcome);
+        }
+        let mut waiting = commits.waiting.lock();
+        if waiting.closed {
+            return Poll::Ready(Err(JournalError("the gateway stops".into())));
+        }
+        if !told.as_ref().is_some_and(|(round, told)| *round == waiting.round && told.will_wake(waker)) {
+            *told = Some((waiting.round, waker.clone()));
+            waiting.wakers.push(waker.clone());
+        }
+        drop(waiting);
+        // It may have been done before the waker was there.
+        match commits.outcome(*count) {
+            Some(outcome) => Poll::Ready(outcome),
+            None => Poll::Pending,
+        }
     }
 }
 

@@ -163,8 +163,8 @@ words! {
 section! {
     /// Logins.
     pub struct Auth {
-        /// Who is asked about logins and rights, in this order. Whoever says yes or no decides; who does not know a name
-        /// or has no rule leaves it to the next. A listener can have an order of its own.
+        /// Who is asked about logins and rights, in this order. Whoever says yes or no decides; who does not know a name, or
+        /// this password for it, or has no rule leaves it to the next. A listener can have an order of its own.
         pub backends: Vec<Backend> => List<BackendName, 1> = vec![Backend::Sqlite],
 
         /// Who is asked about the rights of a client that has logged in with a backend. "own": that backend alone, so that

@@ -25,9 +25,8 @@ use lines::Lines;
 
 /// What each kind of entry may say; the first is its name.
 const TOP: &[&str] = &["clients", "groups", "roles", "defaultACLAccess", "anonymousGroup", "changeIndex"];
-const ROLE: &[&str] = &["rolename", "acls", "textname", "textdescription", "textName", "textDescription"];
-const GROUP: &[&str] =
-    &["groupname", "roles", "clients", "textname", "textdescription", "textName", "textDescription"];
+const ROLE: &[&str] = &["rolename", "acls"];
+const GROUP: &[&str] = &["groupname", "roles", "clients"];
 const CLIENT: &[&str] = &[
     "username",
     "clientid",
@@ -38,18 +37,19 @@ const CLIENT: &[&str] = &[
     "disabled",
     "roles",
     "groups",
-    "textname",
-    "textName",
-    "textdescription",
-    "textDescription",
 ];
 const ACL: &[&str] = &["acltype", "topic", "priority", "allow"];
+
+/// Words for people that any entry may have; `mosquitto_ctrl dynsec init` writes them with a capital letter.
+const WORDS: &[&str] = &["textname", "textdescription", "textName", "textDescription"];
 
 /// What an entry says besides.
 fn others(entry: &Value, known: &[&str]) -> Option<String> {
     let keys = entry.as_object().into_iter().flat_map(|object| object.keys());
-    let others: Vec<String> =
-        keys.filter(|key| !known.contains(&key.as_str())).map(|key| format!("{key:?}")).collect();
+    let others: Vec<String> = keys
+        .filter(|key| !known.iter().chain(WORDS).any(|known| *key == known))
+        .map(|key| format!("{key:?}"))
+        .collect();
     (!others.is_empty()).then(|| others.join(", "))
 }
 

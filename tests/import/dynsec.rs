@@ -150,3 +150,21 @@ fn a_file_that_denies_what_no_rule_can_say_keeps_its_listeners_closed() {
         assert!(!imported.toml().contains(&port.to_string()), "{}", imported.toml());
     }
 }
+
+/// Bug: its `textName` was not known, and with it the whole file was left out.
+#[test]
+fn a_file_as_mosquitto_ctrl_begins_it_is_taken_though_no_plugin_has_rewritten_it() {
+    let port = free_port();
+    let conf =
+        format!("listener {port} 127.0.0.1\nplugin {}\nplugin_opt_config_file dynsec.json\n", plugin());
+    let origin = Origin::new(&conf);
+    let made = Command::new("mosquitto_ctrl")
+        .args(["dynsec", "init", "dynsec.json", "admin", "secret"])
+        .current_dir(origin.folder())
+        .status();
+    assert!(made.expect("mosquitto_ctrl is there").success());
+    let imported = origin.imported();
+    let _gateway = imported.run(port);
+    assert!(enter(port, "c-admin", Some(("admin", "secret"))).is_some(), "{:#}", imported.report);
+    assert!(enter(port, "c-admin", Some(("admin", "wrong"))).is_none());
+}

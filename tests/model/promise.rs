@@ -1,13 +1,17 @@
 //! An acknowledgement is a promise: it waits for the journal, in the order of what it answers.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
-use latchgate::broker::{Change, Journal, JournalError, Ticket};
+use parking_lot::Mutex;
+
+use latchgate::broker::{Change, Commits, Journal, Ticket};
 use latchgate::mqtt::{
     Connect, Login, Packet, Properties, Property, Publish, QoS, ReasonCode, Subscribe, SubscribeFilter,
     SubscriptionOptions, Version,
 };
-use tokio::sync::watch;
 
 use crate::{rules::Rules, wire::Seen, world::World};
 
@@ -20,20 +24,33 @@ enum Disk {
 }
 
 /// A journal whose commits are done when the test says so.
-struct Held(watch::Receiver<Disk>);
+struct Held {
+    disk: Mutex<Disk>,
+    commits: Arc<Commits>,
+    asked: AtomicU64,
+}
+
+impl Held {
+    /// Has the disk do this from now on.
+    fn set(&self, disk: Disk) {
+        *self.disk.lock() = disk;
+        let asked = self.asked.load(Ordering::Relaxed);
+        match disk {
+            Disk::Writes => self.commits.succeeded(asked),
+            Disk::Hangs => {}
+            Disk::Fails => self.commits.failed(asked, "the disk is full".into()),
+        }
+    }
+}
 
 impl Journal for Held {
     fn record(&self, _change: Change<'_>) {}
 
     fn commit(&self) -> Ticket {
-        let mut disk = self.0.clone();
-        Ticket::after(async move {
-            let state = disk.wait_for(|disk| *disk != Disk::Hangs).await;
-            match state.map(|disk| *disk) {
-                Ok(Disk::Writes) => Ok(()),
-                _ => Err(JournalError("the disk is full".into())),
-            }
-        })
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let disk = *self.disk.lock();
+        self.set(disk);
+        Ticket::until(&self.commits, asked)
     }
 }
 
@@ -64,9 +81,10 @@ fn publish(id: u16) -> Packet<'static> {
 }
 
 /// A world in which a kept session subscribes to `b`; the number of a publisher's connection, and the disk.
-async fn world() -> (World, usize, watch::Sender<Disk>) {
-    let (disk, held) = watch::channel(Disk::Writes);
-    let mut world = World::with_journal(Rules::new().accounts(), Arc::new(Held(held)));
+async fn world() -> (World, usize, Arc<Held>) {
+    let commits = Arc::new(Commits::default());
+    let disk = Arc::new(Held { disk: Mutex::new(Disk::Writes), commits, asked: AtomicU64::new(0) });
+    let mut world = World::with_journal(Rules::new().accounts(), disk.clone());
     let subscriber = world.connect(1, Version::V5, &connect("sub", 100));
     let options = SubscriptionOptions { qos: QoS::AtLeastOnce, ..Default::default() };
     let filters = vec![SubscribeFilter { filter: "b", options }];
@@ -91,7 +109,7 @@ async fn seen_by(world: &mut World, wire: usize) -> Vec<Seen> {
 fn a_publish_for_a_kept_session_is_acknowledged_when_it_is_stored_and_not_before() {
     run(async {
         let (mut world, publisher, disk) = world().await;
-        disk.send_replace(Disk::Hangs);
+        disk.set(Disk::Hangs);
         for id in [7, 3] {
             world.send(publisher, &publish(id));
         }
@@ -99,7 +117,7 @@ fn a_publish_for_a_kept_session_is_acknowledged_when_it_is_stored_and_not_before
         // What needs no disk is answered in between.
         world.send(publisher, &Packet::PingReq);
         assert_eq!(seen_by(&mut world, publisher).await, [Seen::PingResp]);
-        disk.send_replace(Disk::Writes);
+        disk.set(Disk::Writes);
         let acknowledged = [7, 3].map(|id| Seen::PubAck(id, ReasonCode::Success));
         assert_eq!(seen_by(&mut world, publisher).await, acknowledged);
     });
@@ -109,7 +127,7 @@ fn a_publish_for_a_kept_session_is_acknowledged_when_it_is_stored_and_not_before
 fn what_could_not_be_stored_is_never_acknowledged() {
     run(async {
         let (mut world, publisher, disk) = world().await;
-        disk.send_replace(Disk::Fails);
+        disk.set(Disk::Fails);
         world.send(publisher, &publish(7));
         let seen = seen_by(&mut world, publisher).await;
         assert_eq!(seen, [Seen::PubAck(7, ReasonCode::QuotaExceeded)]);

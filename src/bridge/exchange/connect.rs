@@ -285,9 +285,11 @@ impl Exchange {
     }
 
     /// The connection is lost.
-    pub fn lost(&mut self, now: Instant) {
+    pub fn lost(&mut self, ours: bool, now: Instant) {
         self.open = false;
         match self.resumed.take() {
+            // It says nothing of the remote broker.
+            Some(_) if ours => {}
             Some(since) if now < since + SOON => self.broken += 1,
             _ => self.broken = 0,
         }
