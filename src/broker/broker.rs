@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, mpsc};
 
 use crate::policy::{Command, Policy};
@@ -83,6 +83,7 @@ impl Broker {
         let router = Router {
             index: Index::default(),
             retained: Retained::new(settings.retained_messages, settings.retained_bytes),
+            meeting: RwLock::new(()),
             journal,
             counters: counters.clone(),
         };

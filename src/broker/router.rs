@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use parking_lot::RwLock;
+
 use crate::mqtt::{QoS, RetainHandling};
 use crate::policy::{Permit, Publish, Subscribe};
 use crate::session::Subscription;
@@ -105,6 +107,10 @@ impl Publisher {
 pub(super) struct Router {
     pub index: Index,
     pub retained: Retained,
+    /// Read while a message is retained and its subscribers are looked up, written while a subscription is entered and what is
+    /// retained for it is looked up: whoever comes second finds the other, so that a message comes once. Locked after
+    /// [`Journal::together`].
+    pub meeting: RwLock<()>,
     pub journal: Arc<dyn Journal>,
     pub counters: Arc<Counters>,
 }
@@ -121,9 +127,10 @@ impl Router {
     ) -> Result<Published, RetainedFull> {
         let Publish { topic, slot, message } = permit.redeem();
         let message = Arc::new(message);
-        // Retained before the route is looked up: a subscriber that comes in between finds it, here or there.
+        let meeting = message.retain.then(|| self.meeting.read());
         let mut kept = message.retain && self.retain(&message)?;
         let route = publisher.route(&self.index, &topic, slot);
+        drop(meeting);
         let mut published = Published {
             ticket: Ticket::DONE,
             matched: !(route.targets.is_empty() && route.groups.is_empty() && route.outlets.is_empty()),
@@ -215,7 +222,8 @@ impl Router {
         }
     }
 
-    /// Makes or replaces a permitted subscription; whether it brings retained messages.
+    /// Makes or replaces a permitted subscription; whether it brings retained messages. They are to be looked up in the same
+    /// [`Router::meeting`].
     pub fn subscribe(
         &self,
         outbox: &Arc<Outbox>,

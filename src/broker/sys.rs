@@ -52,10 +52,12 @@ impl Router {
         let Publish { topic, message, .. } = permit.redeem();
         let message = Arc::new(message);
         let size = message.size_u32();
+        let meeting = message.retain.then(|| self.meeting.read());
         if message.retain {
             self.retained.set_own(&message);
         }
         let route = self.index.route(&topic, &Origin::of(GATEWAY));
+        drop(meeting);
         for outgoing in &route.outlets {
             // It need not be kept: it is about this moment.
             let _ = outgoing.outlet.offer(outgoing.route, &message);

@@ -204,3 +204,24 @@ fn overlapping_filters_in_one_subscribe_each_bring_the_retained_message() {
     assert_eq!(client.receive_texts(2), ["x", "x"]);
     client.nothing_arrives();
 }
+
+/// Bug: whoever subscribed at that moment had it twice, as one that was kept and as a new one.
+#[test]
+fn a_message_that_is_retained_while_somebody_subscribes_comes_once() {
+    let subject = Subject::start();
+    for round in 0..200 {
+        let topic = format!("meeting/{round}");
+        let (mut subscriber, mut publisher) = (subject.v5("subscriber"), subject.v5("publisher"));
+        let both = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                both.wait();
+                publisher.publish(Publish::to(&topic).qos(2).retain().payload("on"));
+            });
+            both.wait();
+            subscriber.subscribe(&topic, 2);
+        });
+        assert_eq!(subscriber.receive().text(), "on");
+        subscriber.nothing_arrives();
+    }
+}

@@ -90,11 +90,12 @@ where
                 return Ok(denial.code);
             }
         };
-        let brings = self.broker.router.subscribe(&self.seat.outbox, permit, is_new);
         let text: Arc<str> = known.unwrap_or_else(|| wanted.filter.into());
         let broker = self.broker.clone();
         // The subscription, and what it finds, are one thing.
         let _together = broker.router.journal.together();
+        let meeting = broker.router.meeting.write();
+        let brings = broker.router.subscribe(&self.seat.outbox, permit, is_new);
         let owed = match brings {
             true => {
                 let search =
@@ -103,6 +104,7 @@ where
             }
             false => self.backlog.owed(&text),
         };
+        drop(meeting);
         if self.session.expiry > 0 {
             let client = &self.seat.outbox.client_id;
             let change = Change::Subscribed { client, text: &text, subscription: &subscription, owed };
