@@ -5,6 +5,7 @@
 //! connection rings its bell.
 
 mod closing;
+mod delivering;
 mod handshake;
 mod inbound;
 mod input;

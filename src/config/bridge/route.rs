@@ -9,7 +9,8 @@ use crate::config::scalar::{Fault, OneOf, Scalar, words};
 use crate::config::section::{Entry, Reader, Section, Setting, comment, section};
 use crate::mqtt::{QoS, TopicFilter};
 
-use super::{GATEWAY_ID, comment_out, show_text, tables_of, text};
+use super::scalar::{GATEWAY_ID, show_text, text};
+use super::{comment_out, tables_of};
 
 words! {
     /// Which way messages travel.

@@ -3,8 +3,10 @@
 //! What it knows of each message is a few bytes; the messages themselves are on disk. Those that will be sent next, and
 //! fresh ones as long as there is room, are in memory as well.
 
+mod full;
+mod queue;
+
 use std::{
-    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,6 +22,10 @@ use super::{
     ledger::{Fate, Ledger, LedgerIn, Reason},
 };
 
+pub use full::{Bounds, WhenFull};
+
+use queue::{Queue, Slot, State};
+
 /// Bytes of messages that are held in memory besides what is on its way.
 const AT_HAND: usize = 1 << 20;
 /// Messages of QoS 0 that wait for the socket, and their bytes.
@@ -29,31 +35,8 @@ const MOST_QOS0_BYTES: usize = 1 << 20;
 /// Messages that the lock holds, from which on nothing behind them is looked at.
 const MOST_HELD: usize = 1000;
 
-/// So long after the last message that was dropped it is over.
-const QUIET: Duration = Duration::from_secs(10);
-
 /// More than this cannot have been on its way at a time.
 const MOST_SENT: usize = 8192;
-
-/// What is dropped when the spool is full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhenFull {
-    /// What has waited longest.
-    DropOldest,
-    /// What comes.
-    DropNewest,
-}
-
-/// Bounds of a spool.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// Messages.
-    pub messages: usize,
-    /// Bytes.
-    pub bytes: usize,
-    /// What is dropped beyond them.
-    pub when_full: WhenFull,
-}
 
 /// A message that is to be sent next.
 #[derive(Clone, Debug)]
@@ -90,59 +73,6 @@ pub struct Amount {
     pub ledgers: Vec<(Arc<str>, Ledger)>,
     /// QoS 0 since the start: sent, and dropped.
     pub qos0: (u64, u64),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Waiting,
-    /// The lock keeps it here.
-    Held,
-    Sent,
-    Gone,
-}
-
-#[derive(Debug)]
-struct Slot {
-    seq: u64,
-    message: Option<Arc<Message>>,
-    size: u32,
-    /// Seconds after the spool's epoch; when it was taken on, and when it expires.
-    at: i32,
-    expires: Option<i32>,
-    route: u16,
-    qos: QoS,
-    state: State,
-    /// Whether a packet identifier was noted for it.
-    numbered: bool,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    slots: VecDeque<Slot>,
-    last: u64,
-    /// Every message with a lower number was sent or is gone.
-    next: u64,
-    /// The same for what came since the remote broker is there, if that goes first.
-    live: Option<u64>,
-    messages: usize,
-    bytes: usize,
-    held: usize,
-    at_hand: usize,
-    /// By route; routes that the configuration no longer has come last.
-    ledgers: Vec<(Arc<str>, Ledger)>,
-    connected: bool,
-    fresh: VecDeque<Item>,
-    fresh_bytes: usize,
-    qos0: (u64, u64),
-    /// What is dropped because the spool is full, as long as that goes on.
-    dropping: Option<Dropping>,
-}
-
-#[derive(Debug)]
-struct Dropping {
-    since: Instant,
-    last: Instant,
-    count: u64,
 }
 
 /// The spool of one bridge.
@@ -471,50 +401,6 @@ impl Spool {
         }
     }
 
-    /// Makes room for a message of `size` bytes; whether there is.
-    fn make_room(&self, queue: &mut Queue, size: usize, now: Instant) -> bool {
-        let full = |queue: &Queue| {
-            queue.messages >= self.bounds.messages || queue.bytes.saturating_add(size) > self.bounds.bytes
-        };
-        while full(queue) {
-            let Some(place) = queue.oldest_unsent() else { return false };
-            let fate = match self.bounds.when_full {
-                _ if self.is_over(&queue.slots[place], now) => Fate::Expired,
-                WhenFull::DropOldest => Fate::Dropped(Reason::Full),
-                WhenFull::DropNewest => return false,
-            };
-            if fate == Fate::Dropped(Reason::Full) {
-                self.note_dropped(queue, now);
-            }
-            self.end(queue, place, fate);
-        }
-        true
-    }
-
-    /// One more is dropped, since the spool is full: said when it begins.
-    fn note_dropped(&self, queue: &mut Queue, now: Instant) {
-        let messages = queue.messages;
-        let dropping = queue.dropping.get_or_insert_with(|| {
-            let rule = match self.bounds.when_full {
-                WhenFull::DropOldest => "the oldest are dropped",
-                WhenFull::DropNewest => "what comes is dropped",
-            };
-            tracing::warn!(bridge = %self.bridge, messages, rule, "the spool of the bridge is full");
-            Dropping { since: now, last: now, count: 0 }
-        });
-        dropping.count += 1;
-        dropping.last = now;
-    }
-
-    /// Says how many were dropped, if that is over.
-    pub fn say_what_was_dropped(&self, now: Instant) {
-        let over = self.queue.lock().dropping.take_if(|dropping| now >= dropping.last + QUIET);
-        if let Some(Dropping { since, last, count }) = over {
-            let seconds = last.saturating_duration_since(since).as_secs();
-            tracing::warn!(bridge = %self.bridge, dropped = count, seconds, "the spool of the bridge has room again");
-        }
-    }
-
     fn offer_qos0(&self, queue: &mut Queue, message: &Arc<Message>) {
         let size = message.size();
         let full = queue.fresh.len() >= MOST_QOS0 || queue.fresh_bytes + size > MOST_QOS0_BYTES;
@@ -524,59 +410,6 @@ impl Spool {
         }
         queue.fresh_bytes += size;
         queue.fresh.push_back(Item { seq: 0, qos: QoS::AtMostOnce, message: message.clone() });
-    }
-}
-
-impl Queue {
-    /// The number of a route, which is made if it has none.
-    fn route(&mut self, label: &Arc<str>) -> usize {
-        self.ledgers.iter().position(|(other, _)| other == label).unwrap_or_else(|| {
-            self.ledgers.push((label.clone(), Ledger::default()));
-            self.ledgers.len() - 1
-        })
-    }
-
-    /// The place of the first message with this number or a higher one.
-    fn first_from(&self, seq: u64) -> usize {
-        // Numbers have gaps only where a restart found some: elsewhere nothing need be searched.
-        let first = self.slots.front().map_or(seq, |slot| slot.seq);
-        let place = usize::try_from(seq.saturating_sub(first)).unwrap_or(usize::MAX);
-        match self.slots.get(place) {
-            Some(slot) if slot.seq == seq => place,
-            _ => self.slots.partition_point(|slot| slot.seq < seq),
-        }
-    }
-
-    fn place_of(&self, seq: u64) -> Option<usize> {
-        let place = self.first_from(seq);
-        self.slots.get(place).filter(|slot| slot.seq == seq && slot.state != State::Gone).map(|_| place)
-    }
-
-    fn waiting_from(&self, seq: u64) -> Option<usize> {
-        let from = self.first_from(seq);
-        (from..self.slots.len()).find(|place| self.slots[*place].state == State::Waiting)
-    }
-
-    /// What is to be sent next.
-    fn first_waiting(&mut self) -> Option<usize> {
-        if let Some(live) = self.live {
-            let place = self.waiting_from(live);
-            self.live = Some(place.map_or(self.last + 1, |place| self.slots[place].seq));
-            if place.is_some() {
-                return place;
-            }
-        }
-        self.oldest_waiting()
-    }
-
-    fn oldest_unsent(&self) -> Option<usize> {
-        self.slots.iter().position(|slot| matches!(slot.state, State::Waiting | State::Held))
-    }
-
-    fn oldest_waiting(&mut self) -> Option<usize> {
-        let place = self.waiting_from(self.next);
-        self.next = place.map_or(self.last + 1, |place| self.slots[place].seq);
-        place
     }
 }
 
