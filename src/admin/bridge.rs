@@ -26,7 +26,7 @@ pub struct BridgeState {
     pub last_error: Option<String>,
     /// How many seconds ago that was.
     pub last_error_seconds: Option<u64>,
-    /// How long the remote broker takes to answer, in milliseconds.
+    /// How long the remote broker takes to answer, in milliseconds; none while it is not connected.
     pub round_trip_ms: Option<f64>,
     /// Filters that the remote broker did not grant.
     pub refused_filters: Vec<String>,

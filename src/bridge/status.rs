@@ -28,7 +28,7 @@ pub struct Status {
     pub error: Option<String>,
     /// What went wrong last, also if all is well again, and how long ago that was.
     pub last_error: Option<(String, Duration)>,
-    /// How long the remote broker takes to answer.
+    /// How long the remote broker takes to answer; none while it is not connected.
     pub round_trip: Option<Duration>,
     /// Filters that the remote broker did not grant.
     pub refused: Vec<String>,
@@ -144,7 +144,7 @@ pub(super) fn status(
         since: now.saturating_duration_since(told.since),
         error: told.error,
         last_error: told.last_error.map(|(what, at)| (what, now.saturating_duration_since(at))),
-        round_trip: told.round_trip,
+        round_trip: told.round_trip.filter(|_| told.connected),
         refused: told.refused,
         backlog: (amount.messages, amount.bytes),
         age: amount.age,

@@ -163,8 +163,9 @@ fn settings(config: &Config, bridge: &config::Bridge) -> Settings {
 
 /// A bridge for operators.
 fn state(status: bridge::Status) -> admin::BridgeState {
-    let routes = status.routes.into_iter().filter(|route| route.ledger.accepted > 0 || route.queued > 0);
-    let routes_in = status.routes_in.into_iter().filter(|route| route.ledger.accepted > 0);
+    // Of every route that there is, also of one that has carried nothing; what came by no route is told if there is any.
+    let by_none = |route: &bridge::RouteInStatus| route.remote.is_empty() && route.ledger.accepted == 0;
+    let routes_in = status.routes_in.into_iter().filter(|route| !by_none(route));
     admin::BridgeState {
         name: status.name.to_string(),
         client_id: status.client_id,
@@ -180,7 +181,9 @@ fn state(status: bridge::Status) -> admin::BridgeState {
         queued_bytes: status.backlog.1,
         oldest_seconds: status.age.map(|age| age.as_secs()),
         drained_in_seconds: status.drain.map(|time| time.as_secs()),
-        routes: routes
+        routes: status
+            .routes
+            .into_iter()
             .map(|route| admin::RouteState {
                 topic: route.topic.to_string(),
                 accepted: route.ledger.accepted,

@@ -157,3 +157,38 @@ fn the_second_address_is_used_and_the_first_returned_to() {
         (at_first && status(&subject)["connected"] == true).then_some(())
     });
 }
+
+/// Bug: a route was not shown before its first message, as if it were not there.
+#[test]
+fn every_route_is_shown_before_anything_has_travelled() {
+    let port = crate::support::subject::free_port();
+    let routes = [route("up", "out", 1), route("down", "in", 1), route("lamp/#", "both", 2)].concat();
+    let subject = settings(port, "", &routes).start();
+    let said = subject.command(&["bridge", "status"]).exits(0).out;
+    for line in [
+        "  out       up: accepted 0 = delivered 0 + queued 0 + expired 0 + dropped 0",
+        "  out       lamp/#: accepted 0 = delivered 0 + queued 0 + expired 0 + dropped 0",
+        "  in        devices/b8/down: accepted 0 = published 0 + refused 0",
+        "  in        devices/b8/lamp/#: accepted 0 = published 0 + refused 0",
+    ] {
+        assert!(said.lines().any(|other| other == line), "{line}\n{said}");
+    }
+    assert!(!said.contains("(no route)"), "{said}");
+}
+
+/// Bug: how fast the cloud had answered was still said while it was away.
+#[test]
+fn how_fast_the_cloud_answers_is_not_said_while_it_is_away() {
+    let mut cloud = Cloud::start("");
+    let subject = settings(cloud.port, "keep_alive = 2", &route("t", "out", 1)).start();
+    let answers = || subject.command(&["bridge", "status"]).exits(0).out.contains("  answers   within ");
+    eventually("a ping came back", || {
+        (status(&subject)["round_trip_ms"].is_number() && answers()).then_some(())
+    });
+    cloud.stop();
+    let told = eventually("it is away", || {
+        let told = status(&subject);
+        (told["connected"] == false).then_some(told)
+    });
+    assert!(told["round_trip_ms"].is_null() && !answers(), "{told}");
+}

@@ -57,7 +57,7 @@ fn messages_that_wait_for_a_bridge_that_was_renamed_are_told_of_until_it_is_ther
     reconfigure(&subject, "name = 'sky'", "name = 'cloud'");
     subject.start_again();
     let told = status(&subject);
-    assert_eq!((&told["queued_messages"], &told["routes"]), (&0.into(), &serde_json::json!([])));
+    assert_eq!((&told["queued_messages"], &told["routes"][0]["accepted"]), (&0.into(), &0.into()));
 }
 
 #[test]
