@@ -7,7 +7,7 @@ use std::{
 
 use clap::Subcommand;
 
-use super::{FAILED, check, context::BadUsage, output};
+use super::{BAD_USAGE, FAILED, check, context::BadUsage, output};
 use crate::{
     config::Config,
     import::{self, ImportError, Request},
@@ -20,8 +20,8 @@ pub enum ImportCommand {
     ///
     /// The folder then holds latchgate.toml and, in state/, the database of accounts and rules. The report says of every line
     /// of every file what became of it: "translated", "changed" (what differs), "not needed", or "not possible" (what to
-    /// do). Exit status 0: everything was translated or is not needed; 1: something is not possible. What Mosquitto has is
-    /// only read.
+    /// do). Exit status 0: everything was translated or is not needed; 1: something is not possible; 2: nothing could be
+    /// imported, or no listener of it, and the gateway does not start with what was made. What Mosquitto has is only read.
     Mosquitto(MosquittoArgs),
 }
 
@@ -41,7 +41,7 @@ pub struct MosquittoArgs {
     json: bool,
 }
 
-/// Imports, and prints the report. Exit status 2 if nothing could be imported.
+/// Imports, and prints the report. Exit status 2 if nothing could be imported, or no listener.
 pub fn run(command: ImportCommand) -> anyhow::Result<ExitCode> {
     let ImportCommand::Mosquitto(MosquittoArgs { file, out, json }) = command;
     let looks_right =
@@ -65,5 +65,9 @@ pub fn run(command: ImportCommand) -> anyhow::Result<ExitCode> {
             out.display()
         ));
     }
-    Ok(if report.lacks_something() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+    Ok(match report.is_shut() {
+        true => ExitCode::from(BAD_USAGE),
+        false if report.lacks_something() => ExitCode::from(FAILED),
+        false => ExitCode::SUCCESS,
+    })
 }

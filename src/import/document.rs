@@ -41,6 +41,8 @@ struct Key {
     name: String,
     value: toml::Value,
     lines: Vec<Line>,
+    /// What it means, where a reader of the file would wonder.
+    meaning: &'static str,
 }
 
 impl Part {
@@ -50,7 +52,18 @@ impl Part {
 
     /// Adds a key, or replaces its value.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<toml::Value>, lines: &[Line]) {
-        let key = Key { name: name.into(), value: value.into(), lines: lines.to_vec() };
+        self.explained(name, value, "", lines);
+    }
+
+    /// The same, with a comment that says what it means.
+    pub fn explained(
+        &mut self,
+        name: impl Into<String>,
+        value: impl Into<toml::Value>,
+        meaning: &'static str,
+        lines: &[Line],
+    ) {
+        let key = Key { name: name.into(), value: value.into(), lines: lines.to_vec(), meaning };
         match self.keys.iter_mut().find(|other| other.name == key.name) {
             Some(old) => *old = key,
             None => self.keys.push(key),
@@ -84,8 +97,13 @@ impl Part {
         let first = line_of(out) + 1;
         let from = origins(&self.lines, report);
         let _ = writeln!(out, "\n{}{from}", self.head);
-        for Key { name, value, lines } in &self.keys {
-            let _ = writeln!(out, "{} = {value}{}", plain_or_quoted(name), origins(lines, report));
+        for Key { name, value, lines, meaning } in &self.keys {
+            let comment = match (*meaning, origins(lines, report)) {
+                ("", from) => from,
+                (meaning, from) if from.is_empty() => format!("  # {meaning}"),
+                (meaning, from) => format!("{from}: {meaning}"),
+            };
+            let _ = writeln!(out, "{} = {value}{comment}", plain_or_quoted(name));
         }
         let here = places.len();
         places.push(Place { lines: first..line_of(out), path: path.to_vec() });

@@ -82,7 +82,7 @@ pub(super) fn translate(
         homes.accounts.clear();
         homes.roles.clear();
         homes.rules.clear();
-        import.lines.leave_out(report);
+        import.lines.leave_out(line, report);
         return Err(why);
     }
     homes.sqlite = Some(Sqlite::Rules);

@@ -28,6 +28,8 @@ use crate::{
 
 /// The name of the configuration in the folder.
 const CONFIG: &str = "latchgate.toml";
+/// Says that there is no listener, which the gateway refuses.
+const SHUT: &str = "\n# None of the listeners could be made: see the report. Give one in place of this line.\nlistener = []\n";
 /// Most parts that are left out before the import gives up.
 const MOST_FAULTS: usize = 10_000;
 
@@ -84,7 +86,10 @@ pub(super) fn make(request: &Request<'_>, draft: Draft, report: &mut Report) -> 
         report.remark("no listener is left that asks the database: accounts and rules for it were not made");
     }
     if document.find("[[listener]]").is_none() {
-        report.remark("no listener could be made: as it is, the gateway listens on 127.0.0.1:1883 only, and wants a login");
+        // Without a word about listeners the one that is built in would be opened, and all would look well.
+        let (text, _) = document.write(&format!("{}{SHUT}", head(request.file)), report);
+        write(&file, text.as_bytes()).map_err(|error| unwritable(&out.join(CONFIG), &error))?;
+        report.opens_nothing();
     }
     let made = beside.keep();
     // Never over something that has come there meanwhile.

@@ -5,6 +5,8 @@ use super::{
     report::Line,
 };
 
+const ASK_ALL: &str = "rights: every backend is asked in its order, as the plugins were, not only the one that knew the password";
+
 /// Accounts, rules and files to be written, and the backends that are taken.
 #[derive(Debug, Default)]
 pub(super) struct Homes {
@@ -125,7 +127,7 @@ impl Homes {
         let list: Vec<toml::Value> = list.into_iter().map(Into::into).collect();
         auth.set("backends", list, &[]);
         if self.ask_all {
-            auth.set("acl", "all", &[]);
+            auth.explained("acl", "all", ASK_ALL, &[]);
         }
         let mut parts = vec![auth];
         if !self.cache.is_empty() {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
+    plugins,
     reader::Statement,
     report::{Line, Report, Verdict},
     settings::{Setting, Settings},
@@ -128,7 +129,7 @@ impl Builder {
         for prefix in ["auth_opt_", "plugin_opt_"] {
             if let Some(name) = key.strip_prefix(prefix) {
                 // Options are the plugin's own, and can be passwords.
-                report.hide(*line, format!("{} …", key.split_whitespace().next().unwrap_or(prefix)));
+                report.hide(*line, plugins::shown(prefix, name, rest));
                 let plugin = open.plugin.ok_or("there is no plugin before it")?;
                 return self.option(plugin, name, rest, *line);
             }

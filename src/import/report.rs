@@ -73,6 +73,7 @@ pub struct Report {
     entries: Vec<Entry>,
     places: HashMap<(PathBuf, usize), Line>,
     remarks: Vec<String>,
+    is_shut: bool,
 }
 
 impl Report {
@@ -206,6 +207,17 @@ impl Report {
         self.count(Verdict::NotPossible) > 0
     }
 
+    /// Notes that no listener could be made.
+    pub(super) fn opens_nothing(&mut self) {
+        self.is_shut = true;
+        self.remark("no listener could be made, so the gateway does not start with this configuration: write one in place of `listener = []`");
+    }
+
+    /// Whether no listener could be made.
+    pub fn is_shut(&self) -> bool {
+        self.is_shut
+    }
+
     /// The report for people: each line with what became of it, then the sums. Blank lines and comments are counted only.
     pub fn as_text(&self) -> String {
         let mut text = String::new();
@@ -253,7 +265,7 @@ impl Report {
             .iter()
             .map(|verdict| (verdict.word().replace(' ', "_"), self.count(*verdict).into()))
             .collect();
-        json!({"lines": lines, "notes": self.remarks, "counts": sums})
+        json!({"lines": lines, "notes": self.remarks, "counts": sums, "opens_nothing": self.is_shut})
     }
 }
 

@@ -16,8 +16,8 @@ use super::{
     settings::Setting,
 };
 
-use Verdict::{Changed, NotNeeded, NotPossible};
-use anonymous::{anonymous, is_open, lets_anyone_in, own, why_shut};
+use Verdict::{Changed, NotNeeded, NotPossible, Translated};
+use anonymous::{anonymous, certificate_is_login, is_open, lets_anyone_in, own, why_shut};
 use home::{with_plugins, with_rules};
 
 /// Who lets clients of a listener in.
@@ -116,7 +116,14 @@ pub(super) fn settle(
         let acl = set.acl.as_ref().and_then(|acl| Some((acl.text()?.to_owned(), acl.line)));
         let like = acl.as_ref().and_then(|(name, _)| shared.iter().find(|(other, _)| other == name));
         let anonymous = set.doors.iter().all(|number| lets_anyone_in(&doors[*number], model));
+        let certified = set.doors.iter().all(|number| certificate_is_login(&doors[*number]));
         match (like, &set.acl) {
+            // Whoever shows a certificate brings no password, so the other listener's accounts let nobody in here.
+            (Some((_, line)), Some(acl)) if set.password.is_none() && certified => {
+                let note = format!("auth.files.acl_file, the copy that {} has made", report.place(*line));
+                report.say(acl.line, Translated, note);
+                set.backends = Some(vec!["files"]);
+            }
             (Some((_, line)), Some(acl)) if set.password.is_none() && anonymous => {
                 let other = report.place(*line);
                 let note = format!(

@@ -168,3 +168,24 @@ fn a_file_as_mosquitto_ctrl_begins_it_is_taken_though_no_plugin_has_rewritten_it
     assert!(enter(port, "c-admin", Some(("admin", "secret"))).is_some(), "{:#}", imported.report);
     assert!(enter(port, "c-admin", Some(("admin", "wrong"))).is_none());
 }
+
+/// Bug: each line of a file that was refused said so again.
+#[test]
+fn a_file_that_is_refused_is_told_of_once() {
+    let json =
+        "{\n\"roles\": [\n{\"rolename\": \"r\",\n\"allowwildcardsubs\": false}\n],\n\"clients\": []\n}\n";
+    let conf = format!("listener 1883 127.0.0.1\nplugin {PLUGIN}\nplugin_opt_config_file d.json\n");
+    let origin = Origin::new(&conf).with("d.json", json);
+    let imported = origin.imported();
+    assert_eq!(imported.verdicts("d.json"), ["not possible"; 7]);
+    let (verdict, note) = imported.line("d.json", 1);
+    assert!(
+        verdict == "not possible" && note.ends_with("left out as a whole: see mosquitto.conf:3"),
+        "{note}"
+    );
+    let text =
+        latchgate(origin.folder(), &["import", "mosquitto", "mosquitto.conf", "--out", "again"], "").out;
+    assert_eq!(text.matches("left out as a whole").count(), 1, "{text}");
+    assert!(text.contains("plugin_opt_config_file d.json"), "{text}");
+    assert!(text.contains("; 0 blank or comment, 6 as the entry above them"), "{text}");
+}

@@ -45,7 +45,7 @@ fn a_file_that_cannot_be_read_is_named_and_nothing_is_made() {
 #[test]
 fn the_report_for_people_says_what_became_of_each_line_and_sums_up() {
     let origin = Origin::new("# mine\n\nlistener 1883 127.0.0.1\nmount_point x/\nuser mosquitto\n");
-    let answer = origin.import(&[]).exits(1);
+    let answer = origin.import(&[]).exits(2);
     for words in [
         "4  not possible  mount_point x/",
         "5  not needed    user mosquitto",
@@ -54,6 +54,32 @@ fn the_report_for_people_says_what_became_of_each_line_and_sums_up() {
         assert!(answer.out.contains(words), "{words:?} in {}", answer.out);
     }
     assert!(!answer.out.contains("# mine"), "{}", answer.out);
+}
+
+/// Bug: every option of a plugin was shown without its value.
+#[test]
+fn options_of_plugins_are_shown_unless_they_could_be_secrets() {
+    let conf = "listener 1883 127.0.0.1\nauth_plugin /x/go-auth.so\nauth_opt_backends http, redis\nauth_opt_http_host 127.0.0.1\n\
+                auth_opt_http_getuser_uri /user\nauth_opt_http_aclcheck_uri /acl?key=hidden-1\nauth_opt_redis_password hidden-2\n\
+                auth_opt_redis_host cache.example\n";
+    let origin = Origin::new(conf);
+    let text = origin.import(&[]).out;
+    for shown in [
+        "auth_opt_backends http, redis\n",
+        "auth_opt_http_host 127.0.0.1\n",
+        "auth_opt_http_getuser_uri /user\n",
+        "auth_opt_http_aclcheck_uri …\n",
+        "auth_opt_redis_password …\n",
+        "auth_opt_redis_host cache.example\n",
+    ] {
+        assert!(text.contains(shown), "{shown}: {text}");
+    }
+    assert!(!text.contains("hidden"), "{text}");
+    // What a reader would wonder about is explained where it stands.
+    let toml = std::fs::read_to_string(origin.path("new/latchgate.toml")).expect("read it");
+    for key in ["acl = \"all\"  # rights: every backend", "dialect = \"go-auth\"  # asked and answered as"] {
+        assert!(toml.contains(key), "{key}: {toml}");
+    }
 }
 
 #[test]

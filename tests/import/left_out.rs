@@ -16,6 +16,10 @@ fn a_listener_that_is_left_out_leaves_no_accounts_and_rules_behind() {
         assert!(!imported.toml().contains("[[listener]]"), "{shuts}: {}", imported.toml());
         assert!(!imported.command(&["user", "list"]).out.contains("ann"), "{shuts}");
         assert!(!imported.command(&["acl", "list"]).out.contains('*'), "{shuts}");
+        // Bug: it exited with 1, and what it had made listened on another port, for nobody.
+        assert_eq!(imported.code, 2);
+        assert_eq!(imported.report["opens_nothing"], true);
+        imported.command(&["run"]).exits(2);
     }
 }
 

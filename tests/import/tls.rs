@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{Origin, PASSWORD, passwd};
+use super::{Origin, PASSWORD, enter, passwd};
 use crate::support::subject::{free_port, latchgate};
 
 /// A folder with an authority, the certificate of a server and those of the clients `lamp` and `ann`, in `pki/`.
@@ -126,4 +126,54 @@ fn the_authorities_of_a_folder_are_put_into_one_file() {
     assert!(rehash.expect("openssl is there").success());
     let asked: [(Option<&str>, &[&str], &str); 2] = [(Some("lamp"), &[], "a"), (None, &[], "a")];
     assert_eq!(same(&origin, port, &asked), ["sent", "refused"]);
+}
+
+/// Bug: of two listeners with the same rules, the one whose clients log in by certificates was left out.
+#[test]
+fn a_listener_of_passwords_and_one_of_certificates_share_one_acl_file() {
+    let (plain, tls) = (free_port(), free_port());
+    let by_password =
+        format!("listener {plain} 127.0.0.1\nacl_file acl\npassword_file passwd\nallow_anonymous false\n");
+    let by_certificate = format!(
+        "listener {tls} 127.0.0.1\ncafile pki/ca.crt\ncertfile pki/issued/server.crt\nkeyfile pki/issued/server.key\n\
+         require_certificate true\nuse_identity_as_username true\nacl_file acl\nallow_anonymous false\n"
+    );
+    for conf in [format!("{by_password}{by_certificate}"), format!("{by_certificate}{by_password}")] {
+        let origin = with_pki(&format!("user root\nper_listener_settings true\n{conf}"))
+            .with("acl", "user lamp\ntopic lamp/#\nuser ann\ntopic ann/#\n")
+            .with("passwd", passwd(&["ann"]));
+        let answers = || {
+            let mut all: Vec<&str> = Vec::new();
+            for (certificate, topic) in
+                [("lamp", "lamp/x"), ("lamp", "ann/x"), ("ann", "ann/x"), ("ann", "lamp/x")]
+            {
+                all.push(publish(&origin, tls, Some(certificate), &[], topic));
+            }
+            // The accounts of the other listener are none here.
+            all.push(publish(&origin, tls, Some("lamp"), &["-u", "ann", "-P", PASSWORD], "ann/x"));
+            all.push(publish(&origin, tls, None, &["-u", "ann", "-P", PASSWORD], "ann/x"));
+            for (login, topic) in
+                [(Some(("ann", PASSWORD)), "ann/x"), (Some(("ann", PASSWORD)), "lamp/x"), (None, "ann/x")]
+            {
+                let code = enter(plain, "c", login).map(|mut client| client.say(topic, "x"));
+                all.push(match code {
+                    Some(0x87) => "denied",
+                    Some(_) => "sent",
+                    None => "refused",
+                });
+            }
+            all
+        };
+        let port = if conf.starts_with(&by_password) { tls } else { plain };
+        let mosquitto = origin.mosquitto(port);
+        let expected = answers();
+        drop(mosquitto);
+        let imported = origin.imported();
+        let _gateway = imported.run(port);
+        assert_eq!(answers(), expected, "{}\n{:#}", imported.toml(), imported.report);
+        assert_eq!(
+            expected,
+            ["sent", "denied", "sent", "denied", "denied", "refused", "sent", "denied", "refused"]
+        );
+    }
 }

@@ -58,8 +58,12 @@ impl Lines {
         rarest.iter().find(holds).and_then(|at| self.all.get(*at)).copied()
     }
 
-    pub fn leave_out(self, report: &mut Report) {
-        report.leave_out(&self.all, "the file is left out as a whole");
+    /// Says once, of the whole file, that it is left out: the line that names it says why.
+    pub fn leave_out(self, named: Line, report: &mut Report) {
+        let Some((first, others)) = self.all.split_first() else { return };
+        let why = format!("the file is left out as a whole: see {}", report.place(named));
+        report.leave_out(&[*first], &why);
+        others.iter().for_each(|line| report.follow(*line, Verdict::NotPossible));
     }
 
     /// Has every line follow about which nothing was said.

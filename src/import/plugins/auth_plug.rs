@@ -1,7 +1,7 @@
 //! mosquitto-auth-plug, both generations: that of 2013 with `topic_prefix` and `redis_username_prefix`, and the last one.
 
 use super::{
-    Answer, Changed, Desk, NotNeeded, NotPossible, Options, Translated,
+    Answer, Changed, DIALECT, Desk, NotNeeded, NotPossible, Options, Translated,
     database::{self, Source},
 };
 use crate::{
@@ -151,7 +151,7 @@ fn files(options: &Options<'_>, desk: &mut Desk<'_>) -> Option<&'static str> {
     for (key, name, line) in keys {
         part.set(key, name, &[line]);
     }
-    part.set("dialect", "auth-plug", &[]);
+    part.explained("dialect", "auth-plug", DIALECT, &[]);
     Some("files")
 }
 
@@ -222,7 +222,7 @@ fn http(options: &Options<'_>, desk: &mut Desk<'_>) -> Option<&'static str> {
     for (key, url, line) in urls {
         part.set(key, url, &[line]);
     }
-    part.set("dialect", "auth-plug", &[]);
+    part.explained("dialect", "auth-plug", DIALECT, &[]);
     // Its services know 1 for reading and 2 for writing.
     part.set("subscribe_as_read", true, &[]);
     if let Some((option, count)) =
@@ -314,7 +314,7 @@ fn stored(backend: &'static str, options: &Options<'_>, desk: &mut Desk<'_>) -> 
         "sqlite" => desk.homes.sqlite = Some(Sqlite::Rules),
         "redis" => {
             if let Some((_, part)) = desk.homes.backends.iter_mut().find(|(name, _)| *name == "redis") {
-                part.set("dialect", "auth-plug", &[]);
+                part.explained("dialect", "auth-plug", DIALECT, &[]);
             }
         }
         _ => {

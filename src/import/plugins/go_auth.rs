@@ -1,7 +1,7 @@
 //! mosquitto-go-auth. All its backends are asked, and the first yes counts; so one that is not there only allows less.
 
 use super::{
-    Answer, Changed, Desk, NotNeeded, NotPossible, Options, Translated,
+    Answer, Changed, DIALECT, Desk, NotNeeded, NotPossible, Options, Translated,
     database::{self, Source},
 };
 use crate::{
@@ -184,7 +184,7 @@ fn files(alone: bool, options: &Options<'_>, desk: &mut Desk<'_>) -> Option<&'st
     for (key, name, lines) in keys {
         part.set(key, name, &lines);
     }
-    part.set("dialect", "go-auth", &[]);
+    part.explained("dialect", "go-auth", DIALECT, &[]);
     Some("files")
 }
 
@@ -236,7 +236,7 @@ fn http(options: &Options<'_>, desk: &mut Desk<'_>) -> Option<&'static str> {
         for (key, url, line) in &urls {
             part.set(*key, url.as_str(), &[*line]);
         }
-        part.set("dialect", "go-auth", &[]);
+        part.explained("dialect", "go-auth", DIALECT, &[]);
         part.set("parameters", if form { "form" } else { "json" }, &lines("http_params_mode"));
         if let Some(answer @ ("status" | "json" | "text")) = options.text("http_response_mode") {
             part.set("answer", answer, &lines("http_response_mode"));
@@ -366,7 +366,7 @@ fn stored(backend: &'static str, options: &Options<'_>, desk: &mut Desk<'_>) -> 
     if backend == "redis"
         && let Some((_, part)) = desk.homes.backends.iter_mut().find(|(name, _)| *name == "redis")
     {
-        part.set("dialect", "go-auth", &[]);
+        part.explained("dialect", "go-auth", DIALECT, &[]);
         if options.get("redis_db").is_none() {
             part.set("database", 2, &[]);
         }

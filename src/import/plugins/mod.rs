@@ -7,6 +7,7 @@ mod gomozzie;
 mod latch;
 mod options;
 mod pyauth;
+mod shown;
 
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,10 @@ use super::{
 
 use Verdict::{Changed, NotNeeded, NotPossible, Translated};
 use options::Options;
+pub(super) use shown::shown;
+
+/// What `dialect` of a backend means.
+const DIALECT: &str = "asked and answered as this plugin did it: files, questions, keys and what a yes is";
 
 /// What a plugin's job became.
 #[derive(Debug, Default)]

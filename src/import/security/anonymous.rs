@@ -40,6 +40,13 @@ pub(super) fn lets_anyone_in(door: &Door, model: &Model) -> bool {
     door.local || said_of_anonymous(door, model).is_some_and(Setting::is_on)
 }
 
+/// Whether a client's certificate is its login, so that nobody comes in by a password: see `tls`.
+pub(super) fn certificate_is_login(door: &Door) -> bool {
+    let settings = &door.listener.settings;
+    let encrypts = settings.has("certfile") && settings.has("keyfile");
+    encrypts && (settings.is_on("use_identity_as_username") || settings.is_on("use_subject_as_username"))
+}
+
 /// The name of clients that bring none.
 pub(super) fn anonymous(
     door: &Door,
