@@ -211,6 +211,10 @@ fn the_examples_of_backends_in_the_readme_are_right() {
         ] {
             std::fs::write(place.path().join(name), text).expect("write a file");
         }
+        let tables = "CREATE TABLE users (name TEXT PRIMARY KEY, pw TEXT); CREATE TABLE acls (name TEXT, topic TEXT, rw INTEGER)";
+        assert!(section.contains(tables), "the page makes other tables");
+        let app = rusqlite::Connection::open(place.path().join("app.db")).expect("a database");
+        app.execute_batch(&format!("{tables}; INSERT INTO acls VALUES ('ann', 'ann/#', 7)")).expect("tables");
         let name = block.split("[auth.").nth(1).and_then(|rest| rest.split(']').next()).expect("a backend");
         // In a list the lines are indented; a credential lies where systemd puts it.
         let block = block.replace("\n  ", "\n").replace("$CREDENTIALS_DIRECTORY/", "");
@@ -219,7 +223,44 @@ fn the_examples_of_backends_in_the_readme_are_right() {
             if block.starts_with("[auth]") { "" } else { &format!("[auth]\nbackends = [\"{name}\"]\n") };
         write(place.path(), &format!("[gateway]\nstate = \"state\"\n{auth}{block}"));
         command(&place, "check").exits(0);
+        if name == "sqlite" {
+            let said = command(&place, "acl test ann write ann/lamp").exits(0).out;
+            assert!(section.contains(&format!("$ latchgate acl test ann write ann/lamp\n{said}")), "{said}");
+        }
         checked.push(name);
     }
-    assert_eq!(checked, ["postgres", "http", "files", "python"]);
+    assert_eq!(checked, ["postgres", "http", "files", "sqlite", "python"]);
+}
+
+#[test]
+fn the_examples_of_bridges_in_the_readme_are_right() {
+    let readme = include_str!("../../README.md");
+    let section = readme.split("\n## Bridges\n").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let blocks = section.expect("the section is there").split("```toml\n").skip(1);
+    let bridge: Vec<&str> = blocks.filter_map(|rest| rest.split("```").next()).collect();
+    let place = workplace();
+    for words in ["pki init", "pki issue b8_broker"] {
+        command(&place, words).exits(0);
+    }
+    for (from, to) in [
+        ("pki/ca.crt", "cloud_ca.crt"),
+        ("pki/issued/b8_broker.crt", "device.crt"),
+        ("pki/issued/b8_broker.key", "device.key"),
+    ] {
+        std::fs::copy(place.path().join(from), place.path().join(to)).expect("it was made");
+    }
+    write(place.path(), &format!("[gateway]\nid = \"b8\"\nstate = \"state\"\n{}", bridge.join("\n")));
+    let said = command(&place, "check").exits(0).out;
+    let shown: Vec<&str> =
+        said.lines().skip_while(|line| !line.starts_with("bridge")).map(str::trim).collect();
+    assert_eq!(
+        shown,
+        [
+            "bridge   mqtts://cloud.example:8883  \"cloud\" as b8_broker",
+            "lamp/changed -> devices/b8/lamp/changed, QoS 1",
+            "lamp/set_config <- devices/b8/lamp/set_config, QoS 1",
+            "scene/# <-> scene/#, QoS 1",
+            "cloud/weather/# <- weather/#, QoS 0",
+        ]
+    );
 }

@@ -216,3 +216,23 @@ fn a_new_card_asks_for_nothing() {
     device.provision().exits(0);
     assert_eq!(device.everything(), before);
 }
+
+#[test]
+fn the_setup_files_of_the_pages_are_right() {
+    let readme = include_str!("../../README.md");
+    let page = include_str!("../../ansible/README.md");
+    for (text, from) in [(readme, "\n## From card to gateway"), (page, "\n## Fifty cards\n")] {
+        let section = text.split(from).nth(1).expect("the section is there");
+        let block =
+            section.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a file");
+        let block = block.replace("ssh-ed25519 AAAA… me@desk", KEY).replace("NAME", "porch");
+        let device = Device::new();
+        device.put("pki/issued/cloud.crt", "porch.crt");
+        device.put("pki/issued/cloud.key", "porch.key");
+        device.put("pki/ca.crt", "cloud-ca.crt");
+        // In a list the lines are indented.
+        device.card(&block.replace("\n   ", "\n"));
+        let said = device.provision().exits(0).out;
+        assert!(said.contains("host name porch") && said.contains("wireless network"), "{said}");
+    }
+}
