@@ -165,6 +165,24 @@ fn an_exception_is_a_no_and_no_failure_of_the_backend() {
 }
 
 #[test]
+fn what_an_exception_or_a_log_says_ends_no_process_whatever_characters_it_has() {
+    let subject = gateway("faults", "");
+    let mut ann = subject.accept(&login("ann"));
+    let before = process(&subject);
+    // A stranger's name that the module repeats: as JSON's own escapes it had twelve bytes a character, more than is read.
+    let stranger = "\u{1F600}".repeat(10_000);
+    for _ in 0..6 {
+        assert_eq!(subject.refuse(&Connect::v5("x").login(&stranger, "who")).code, 0x86);
+        assert!(!may_publish(&mut ann, "half"));
+        assert!(may_publish(&mut ann, "words") && may_publish(&mut ann, "mute"));
+    }
+    assert!(may_publish(&mut ann, "yes") && !may_publish(&mut ann, "no"));
+    assert_eq!(process(&subject), before);
+    let log = subject.log();
+    assert!(log.contains("half a character: ?") && !log.contains("no answer"), "{log}");
+}
+
+#[test]
 fn a_module_that_hangs_is_killed_and_started_again() {
     let subject = gateway("faults", "timeout = \"500ms\"");
     let mut ann = subject.accept(&login("ann"));

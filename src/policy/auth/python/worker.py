@@ -18,7 +18,9 @@ def worker(wire):
     sending = threading.Lock()
 
     def send(message):
-        body = json.dumps(message).encode("ascii")
+        # A character of a client's name takes four bytes at most, so that no exception is longer than what is read of it;
+        # half of one, which JSON has no word for, becomes "?".
+        body = json.dumps(message, ensure_ascii=False).encode("utf-8", "replace")
         # A child that the module made, and that came here, speaks for nobody.
         if os.getpid() != process:
             os._exit(0)
@@ -66,7 +68,7 @@ def worker(wire):
         return len(wanted) == len(given)
 
     def log(level, *words):
-        send({"log": str(" ".join(str(word) for word in words))[:4096], "level": int(level)})
+        send({"log": str(" ".join(str(word) for word in words))[:4096], "level": max(0, min(int(level), 255))})
 
     auth = types.ModuleType("mosquitto_auth", "What mosquitto_pyauth gives its modules.")
     vars(auth).update(
@@ -157,7 +159,10 @@ def worker(wire):
         except BaseException as error:
             answer = {"raised": in_words(error), "traceback": traceback.format_exc()[-8000:]}
         answer["number"] = asked["number"]
-        sys.stdout.flush()
+        try:
+            sys.stdout.flush()
+        except BaseException:
+            pass  # The module has closed it, or put something else in its place.
         send(answer)
 
 

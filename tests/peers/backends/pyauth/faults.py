@@ -4,12 +4,16 @@ import signal
 import sys
 import time
 
+import mosquitto_auth
+
 calls = 0
 
 
 def unpwd_check(username, password):
     if password == "raise":
         raise RuntimeError("the database is away")
+    if password == "who":
+        raise LookupError("there is no " + username)
     return password == "password"
 
 
@@ -20,6 +24,12 @@ def acl_check(*arguments):
     what = topic.partition("/")[0]
     if what == "raise":
         raise ValueError("so it is")
+    if what == "half":
+        raise ValueError("half a character: \ud83d")
+    if what == "words":
+        mosquitto_auth.log(2 ** 70, "half a character: \ud83d", "\U0001f600" * 5000)
+    if what == "mute":
+        sys.stdout.close()
     if what == "exit":
         sys.exit(3)
     if what == "die":
