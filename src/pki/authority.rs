@@ -6,7 +6,7 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData};
 use time::OffsetDateTime;
 
 use super::certificate::{Certificate, date, first_block, is_signed_by};
-use super::entry::Index;
+use super::entry::{self, Index};
 use super::folder::{Folder, PRIVATE, PUBLIC};
 use super::signer::{Signer, Validity, new_serial, sign_own};
 use super::{Name, PkiError};
@@ -49,8 +49,9 @@ impl Authority {
         check_clock(now)?;
         let folder = Folder::open_or_make(directory)?;
         folder.lock()?;
+        let cut_short = is_cut_short(&folder)?;
         for name in [CERTIFICATE, KEY] {
-            if !founding.force && folder.has(name)? {
+            if !founding.force && !cut_short && folder.has(name)? {
                 let advice = "an authority that is replaced no longer vouches for what it issued; to do so nevertheless: --force";
                 return Err(PkiError::Exists { path: folder.path(name), advice });
             }
@@ -60,9 +61,10 @@ impl Authority {
         let pem = sign_own(&founding.name, Validity::days(now, founding.days), &new_serial()?, &key)?;
         let (der, own) = read_own(pem.as_bytes(), &folder.path(CERTIFICATE))?;
         let mut authority = Authority { folder, issued, der, own, index: Index::new() };
-        // The certificate last: its presence says that the rest is there.
-        authority.folder.put(KEY, PRIVATE, key.serialize_pem().as_bytes())?;
+        let private = key.serialize_pem();
+        // The certificate last: its presence says that the rest is there. The key after an empty index: see `is_cut_short`.
         authority.write_list(&Signer::new(&authority.der, key)?, now)?;
+        authority.folder.put(KEY, PRIVATE, private.as_bytes())?;
         authority.folder.put(CERTIFICATE, PUBLIC, pem.as_bytes())?;
         Ok(authority)
     }
@@ -167,6 +169,15 @@ fn read_own(bytes: &[u8], path: &Path) -> Result<(Vec<u8>, Certificate), PkiErro
         ));
     }
     Ok((der, own))
+}
+
+/// Whether all that is there is left of an [`Authority::init`] that was killed: a key that has signed for nobody, beside an
+/// index that says so. A key without an index is somebody's own.
+fn is_cut_short(folder: &Folder) -> Result<bool, PkiError> {
+    if folder.has(CERTIFICATE)? || !folder.has(entry::FILE)? {
+        return Ok(false);
+    }
+    Ok(Index::read(folder)?.certificates.is_empty())
 }
 
 fn check_clock(now: OffsetDateTime) -> Result<(), PkiError> {

@@ -103,6 +103,26 @@ fn nothing_is_overwritten_unless_it_is_asked_for() {
 }
 
 #[test]
+fn an_authority_whose_making_was_cut_short_is_made_anew_and_somebodys_own_key_is_not_replaced() {
+    let (place, authority) = place();
+    drop(authority);
+    let directory = place.path().join("pki");
+    let key = || std::fs::read(directory.join("ca.key")).unwrap();
+    // Killed before the certificate was written, which is the last.
+    std::fs::remove_file(directory.join("ca.crt")).unwrap();
+    let first = key();
+    let mut authority = Authority::init(&directory, &founding(3650), now()).unwrap();
+    assert_ne!(key(), first);
+    authority.issue(&name("lamp"), &client(10), now()).unwrap();
+    drop(authority);
+    // It has signed: what it vouches for must not be lost.
+    std::fs::remove_file(directory.join("ca.crt")).unwrap();
+    assert!(matches!(Authority::init(&directory, &founding(3650), now()), Err(PkiError::Exists { .. })));
+    std::fs::remove_file(directory.join("index.json")).unwrap();
+    assert!(matches!(Authority::init(&directory, &founding(3650), now()), Err(PkiError::Exists { .. })));
+}
+
+#[test]
 fn renewing_keeps_the_key_the_names_and_the_length() {
     let (place, mut authority) = place();
     let sans = vec!["gateway.example".parse().unwrap(), "::1".parse().unwrap()];

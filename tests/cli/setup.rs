@@ -62,6 +62,18 @@ fn what_is_there_stays() {
 }
 
 #[test]
+fn a_first_start_that_was_killed_while_it_made_the_authority_is_made_good_by_the_next() {
+    let (place, _) = closed_gateway();
+    std::fs::create_dir(place.path().join("state")).expect("the state directory");
+    command(&place, "pki init --dir state/pki").exits(0);
+    // What there is when it is killed before this is written, which is the last.
+    std::fs::remove_file(place.path().join("state/pki/ca.crt")).expect("it was made");
+    let answer = command(&place, "setup").exits(0);
+    assert!(answer.out.contains("certificate made for"), "{answer:?}");
+    command(&place, "check").exits(0);
+}
+
+#[test]
 fn somebody_elses_certificate_and_accounts_are_left_alone() {
     let place = super::workplace();
     let own = "[gateway]\nstate = \"state\"\n[[listener]]\nname = \"tls\"\naddress = \"127.0.0.1:0\"\n[listener.tls]\n\
