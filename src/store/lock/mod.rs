@@ -16,6 +16,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::StoreError;
 use super::database::Database;
@@ -85,8 +86,7 @@ impl LockDb {
             Err(damaged @ StoreError::Corrupt { .. }) => {
                 // First the new one: if there is no room for it, the damage is there still at the next start.
                 let new = make(&path, Some(closed_by_damage()))?;
-                let aside = put_aside(&path)?;
-                put_in_place(&new, &path)?;
+                let aside = exchange(&new, &path)?;
                 let damage = format!("{damaged}; it was moved to {}", aside.display());
                 Ok(LockDb { database: Database::open(&path, MIGRATIONS)?, damage: Some(damage) })
             }
@@ -133,7 +133,7 @@ fn make(path: &Path, state: Option<State>) -> Result<PathBuf, StoreError> {
     Ok(new)
 }
 
-/// Gives a database that was made its place; on disk when this returns.
+/// Gives a database its place; on disk when this returns.
 fn put_in_place(new: &Path, path: &Path) -> Result<(), StoreError> {
     fs::rename(new, path).map_err(|error| StoreError::file("move into place", new, error))?;
     let directory = path.parent().unwrap_or(path);
@@ -141,13 +141,17 @@ fn put_in_place(new: &Path, path: &Path) -> Result<(), StoreError> {
     synced.map_err(|error| StoreError::file("write the directory", directory, error))
 }
 
-/// Moves a damaged database away, with what belongs to it.
-fn put_aside(path: &Path) -> Result<PathBuf, StoreError> {
+/// Gives a new database the place of a damaged one, which is moved away; what it is called then. At no moment is there
+/// none: whoever is killed in between would find a first start, and the gateway open.
+fn exchange(new: &Path, path: &Path) -> Result<PathBuf, StoreError> {
     let aside = path.with_extension(format!("damaged-{}", Timestamp::now().as_second()));
-    fs::rename(path, &aside).map_err(|error| StoreError::file("move away", path, error))?;
+    renameat_with(CWD, new, CWD, path, RenameFlags::EXCHANGE)
+        .map_err(|error| StoreError::file("put a new database in place of", path, error.into()))?;
+    // Not before: without its log an older state might be readable, and open.
     for tail in ["-wal", "-shm"] {
         remove(path, tail)?;
     }
+    put_in_place(new, &aside)?;
     Ok(aside)
 }
 

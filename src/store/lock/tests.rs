@@ -1,5 +1,7 @@
 //! What is kept of the lock comes back; what cannot be understood is told.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 use crate::policy::lock::Difference;
 
@@ -96,6 +98,30 @@ fn a_damaged_file_is_put_aside_and_told() {
     let aside = std::fs::read_dir(directory.path()).unwrap().filter_map(Result::ok);
     assert_eq!(aside.filter(|f| f.file_name().to_string_lossy().contains("damaged")).count(), 1);
     assert_eq!(LockDb::open(directory.path()).unwrap().load().unwrap().damage, None);
+}
+
+#[test]
+fn while_a_damaged_file_is_put_aside_there_is_always_one_so_that_no_kill_makes_it_a_first_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(LockDb::FILE);
+    std::fs::write(&path, "").unwrap();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // It looks thousands of times in a round, and the gap that there was took dozens of looks.
+        let missing = scope.spawn(|| {
+            let mut missing = 0;
+            while !over.load(Ordering::Relaxed) {
+                missing += usize::from(!path.exists());
+            }
+            missing
+        });
+        for _ in 0..30 {
+            drop(LockDb::open(directory.path()).unwrap());
+            File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+        }
+        over.store(true, Ordering::Relaxed);
+        assert_eq!(missing.join().unwrap(), 0);
+    });
 }
 
 #[test]
