@@ -12,6 +12,10 @@ use super::source;
 use super::text::Identity;
 use super::tls::{NamedFile, OptionalFile};
 
+/// Names that no file beside the setup file may have: it would be taken for another one, there or on the device. FAT knows no
+/// case.
+const OWN: [&str; 3] = ["latchgate.toml", "latchgate-setup.toml", "latchgate-setup-errors.txt"];
+
 section! {
     /// What this device shall be. It is read when the device starts and finds this file changed; what is wrong with it is written
     /// beside it, and then nothing of it is done. All of it may be left out. Files that are named here lie beside this file,
@@ -122,7 +126,11 @@ impl Card {
         }
         for named in card.files() {
             let beside = named.path.parent() == Some(reader.folder);
-            if !beside {
+            let name = named.path.file_name().unwrap_or_default();
+            if OWN.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+                let what = "has the name of a file of the device's own";
+                reader.add(named.wrong(what, "give it another name"));
+            } else if !beside {
                 reader.add(
                     named.wrong("is not beside the setup file", "put it there, and name it without a folder"),
                 );
@@ -311,6 +319,7 @@ mod tests {
                 "is not beside the setup file",
             ),
             ("[certificate]\nkey = 'device.key'\ncertificate = 'none.crt'", "is not there"),
+            ("[certificate]\nkey = 'Latchgate.toml'\ncertificate = 'device.crt'", "the device's own"),
             ("[[bridge]]\nname = 'x'\n", "address"),
             ("hostname = ", ":1:"),
         ] {

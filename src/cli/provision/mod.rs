@@ -18,9 +18,11 @@ use apply::Place;
 
 /// Stands where the problems of a setup file are told, beside it: whoever wrote the card reads it there.
 const ERRORS: &str = "latchgate-setup-errors.txt";
-/// What remains of a setup file that was obeyed.
+/// Begins a setup file that was obeyed.
 const APPLIED: &str = "# This file was obeyed, and what was secret in it was taken out. To change the device again, write it anew: each key is\n\
                        # explained below. What is not set stays as it is.\n\n";
+/// Begins a line of it for each file that is still to be taken off the card.
+const LEFT: &str = "# Still to be taken off the card: ";
 
 /// Make a new device what latchgate-setup.toml on its card says (as root, at each start of the image)
 ///
@@ -67,6 +69,14 @@ pub fn run(args: ProvisionArgs) -> anyhow::Result<ExitCode> {
 
 /// Checks all of it, then does it; each step can be done again after a power cut. The card is cleared last.
 fn provision(file: &Path, root: &Path) -> anyhow::Result<Vec<String>> {
+    let done = obey(file, root)?;
+    // Also what an earlier start left, if the power was cut just then.
+    clear(file)?;
+    Ok(done)
+}
+
+/// Does what the file says, and has it say nothing any more but which files are still to be taken off the card.
+fn obey(file: &Path, root: &Path) -> anyhow::Result<Vec<String>> {
     let (card, text) = Card::load(file)?;
     if card == Card::default() {
         return Ok(Vec::new());
@@ -90,11 +100,30 @@ fn provision(file: &Path, root: &Path) -> anyhow::Result<Vec<String>> {
     done.extend(apply::wifi(&card.wifi, &place)?);
     done.extend(apply::ssh(&card.ssh, &place)?);
 
-    apply::write(file, format!("{APPLIED}{}", Card::template()).as_bytes(), 0o600)?;
-    for named in card.files() {
-        apply::erase(&named.path)?;
-    }
+    let names = card.files().into_iter().filter_map(|named| named.path.file_name()?.to_str());
+    let left: String = names.map(|name| format!("{LEFT}{name}\n")).collect();
+    apply::write(file, cleared(&left).as_bytes(), 0o600)?;
     Ok(done)
+}
+
+/// Takes the files off the card that a setup file which was obeyed still names.
+fn clear(file: &Path) -> anyhow::Result<()> {
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let names: Vec<_> = text.lines().filter_map(|line| line.strip_prefix(LEFT)).collect();
+    for name in &names {
+        // Whoever may write there could have it name anything.
+        anyhow::ensure!(
+            Path::new(name).file_name().is_some_and(|own| own == *name),
+            "{name:?} is no file beside it"
+        );
+        apply::erase(&file.with_file_name(name))?;
+    }
+    if names.is_empty() { Ok(()) } else { apply::write(file, cleared("").as_bytes(), 0o600) }
+}
+
+/// What remains of a setup file that was obeyed.
+fn cleared(left: &str) -> String {
+    format!("{APPLIED}{left}{}", Card::template())
 }
 
 fn remove(file: &Path) -> anyhow::Result<()> {
@@ -103,5 +132,46 @@ fn remove(file: &Path) -> anyhow::Result<()> {
             Err(error).with_context(|| format!("cannot remove {}", file.display()))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_power_cut_before_the_card_is_cleared_leaves_no_secret_on_it_for_ever() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        for folder in ["card", "root/etc/latchgate", "root/var/lib/latchgate"] {
+            fs::create_dir_all(at(folder)).unwrap();
+        }
+        fs::write(at("root/etc/latchgate/latchgate.toml"), "").unwrap();
+        fs::write(at("card/cloud.password"), "a secret of the cloud").unwrap();
+        let bridge = "[[bridge]]\nname = 'cloud'\naddress = 'mqtt://cloud.example'\nusername = 'porch'\n\
+                      password_file = 'cloud.password'\n[[bridge.route]]\ntopic = 'a'\ndirection = 'out'\n";
+        let (file, root) = (at("card/latchgate-setup.toml"), at("root"));
+        fs::write(&file, bridge).unwrap();
+        // Here the power is cut.
+        assert!(!obey(&file, &root).unwrap().is_empty());
+        assert!(at("root/etc/latchgate/cloud.password").exists() && at("card/cloud.password").exists());
+
+        assert!(provision(&file, &root).unwrap().is_empty(), "it was obeyed");
+        assert!(!at("card/cloud.password").exists());
+        let card = fs::read_to_string(&file).unwrap();
+        assert!(card.contains("was obeyed") && !card.contains("cloud.password"), "{card}");
+        assert!(provision(&file, &root).unwrap().is_empty());
+        assert_eq!(fs::read_to_string(&file).unwrap(), card);
+    }
+
+    #[test]
+    fn only_what_lies_beside_the_setup_file_is_taken_off_the_card() {
+        let place = tempfile::tempdir().unwrap();
+        let (file, precious) =
+            (place.path().join("card/latchgate-setup.toml"), place.path().join("precious"));
+        fs::create_dir(place.path().join("card")).unwrap();
+        fs::write(&precious, "").unwrap();
+        fs::write(&file, format!("{LEFT}../precious\n")).unwrap();
+        assert!(provision(&file, place.path()).is_err() && precious.exists());
     }
 }
