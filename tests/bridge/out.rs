@@ -1,6 +1,7 @@
 //! From the gateway to the cloud.
 
 use crate::cloud::Cloud;
+use crate::remote::Remote;
 use crate::support::{Publish, eventually};
 use crate::{ledger, route, settings, status, until_connected, until_drained};
 
@@ -94,6 +95,40 @@ fn what_is_retained_here_is_sent_when_the_cloud_has_forgotten_the_bridge() {
     let mut there = cloud.client("late");
     there.subscribe("devices/b8/lamp/changed", 1);
     assert_eq!(there.receive().text(), "on");
+}
+
+#[test]
+fn a_remote_that_forgets_the_bridge_at_each_connection_does_not_fill_the_spool_with_what_is_retained() {
+    let remote = Remote::start();
+    let keys = "protocol = '3.1.1'\n[bridge.spool]\nmax_messages = 50\n";
+    let subject = settings(remote.port, keys, &route("t/#", "out", 1)).start();
+    let mut here = subject.v5("sensor");
+    here.publish(Publish::to("t/plain").qos(1).payload("acknowledged"));
+    for number in 0..10 {
+        here.publish(Publish::to(&format!("t/{number}")).qos(1).retain().payload("kept"));
+    }
+    for _ in 0..10 {
+        let mut link = remote.welcome(false);
+        // It is offered before the first is sent.
+        link.publish();
+        link.cut();
+    }
+    // A newer one is another one.
+    here.publish(Publish::to("t/0").qos(1).retain().payload("newer"));
+    let waits = eventually("what waits", || {
+        let ledger = ledger(&subject);
+        (ledger["queued"].as_u64() >= Some(22)).then_some(ledger)
+    });
+    // Each as it was published, and once more since the remote broker knows nothing.
+    assert_eq!((&waits["queued"], &waits["dropped"]["full"]), (&22.into(), &0.into()), "{waits}");
+    let mut link = remote.welcome(false);
+    let mut payloads = Vec::new();
+    while payloads.last().is_none_or(|last| last != "newer") {
+        let (id, payload, _) = link.publish();
+        link.acknowledge(4, id);
+        payloads.push(payload);
+    }
+    assert_eq!(payloads[0], "acknowledged");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::broker::{Departing, Departure, KeptByBridge, MARK, Message, NotNow, Outlet};
+use crate::broker::{Departing, Departure, KeptByBridge, MARK, Message, NotNow};
 use crate::mqtt::{Ack, Packet, Properties, Property, QoS, ReasonCode, Version, codec};
 use crate::session::{Outgoing, PubRec, Resend, identifier_of};
 
@@ -363,18 +363,18 @@ impl Exchange {
     pub fn offer_retained_of(&mut self, number: usize, now: Instant) {
         let settings = self.settings.clone();
         let Some(route) = settings.outgoing().nth(number).filter(|route| route.retain) else { return };
-        for message in self.link.retained(&route.local, now) {
+        let mut retained = self.link.retained(&route.local, now);
+        retained.retain(|message| {
             let first = settings.outgoing().position(|other| other.local.matches(&message.topic));
             // What came from there does not go back.
             let peer = settings.peer.as_ref().is_some_and(|peer| *peer == message.author.client_id);
             if first != Some(number) || peer || message.author == *self.link.identity() {
-                continue;
+                return false;
             }
             let departure = Departure { message: message.clone(), stored: true };
-            if !matches!(self.link.depart(departure), Err(NotNow::Never)) {
-                self.spool.offer(number, &message);
-            }
-        }
+            !matches!(self.link.depart(departure), Err(NotNow::Never))
+        });
+        self.spool.offer_retained(number, &retained);
     }
 }
 

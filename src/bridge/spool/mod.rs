@@ -5,6 +5,7 @@
 
 mod full;
 mod queue;
+mod retained;
 
 use std::{
     sync::Arc,
@@ -25,6 +26,7 @@ use super::{
 pub use full::{Bounds, WhenFull};
 
 use queue::{Queue, Slot, State};
+use retained::Offered;
 
 /// Bytes of messages that are held in memory besides what is on its way.
 const AT_HAND: usize = 1 << 20;
@@ -88,6 +90,8 @@ pub struct Spool {
     keeper: Arc<dyn Keeper>,
     epoch: Instant,
     queue: Mutex<Queue>,
+    /// What was offered because it is retained.
+    offered: Mutex<Offered>,
     /// Rung when there is something to send.
     pub bell: Arc<AtomicWaker>,
 }
@@ -169,7 +173,8 @@ impl Spool {
         }
         let qos = routes.iter().map(|(_, qos)| *qos).collect();
         let (epoch, queue) = (Instant::now(), Mutex::new(queue));
-        (Spool { bridge, key, peer: None, qos, bounds, keeper, epoch, queue, bell: Arc::default() }, sent)
+        let (peer, offered, bell) = (None, Mutex::default(), Arc::default());
+        (Spool { bridge, key, peer, qos, bounds, keeper, epoch, queue, offered, bell }, sent)
     }
 
     /// What is there to be sent next.
@@ -401,6 +406,42 @@ impl Spool {
         }
     }
 
+    /// Takes a message on; the number that it waits under, if it does.
+    fn take_on(&self, route: usize, message: &Arc<Message>) -> Option<u64> {
+        let qos = message.qos.min(self.qos[route]);
+        let size = message.size();
+        let now = Instant::now();
+        let mut queue = self.queue.lock();
+        if qos == QoS::AtMostOnce {
+            self.offer_qos0(&mut queue, message);
+            return None;
+        }
+        queue.ledgers[route].1.accepted += 1;
+        if !self.make_room(&mut queue, size, now) {
+            self.note_dropped(&mut queue, now);
+            let (label, ledger) = &mut queue.ledgers[route];
+            ledger.settle(Fate::Dropped(Reason::Full));
+            self.keeper.note(&self.bridge, Entry::Counted { route: label, ledger: *ledger });
+            return None;
+        }
+        queue.last += 1;
+        let seq = queue.last;
+        let (label, ledger) = &queue.ledgers[route];
+        self.keeper.note(&self.bridge, Entry::Kept { seq, route: label, qos, message, ledger: *ledger });
+        queue.messages += 1;
+        queue.bytes += size;
+        // Whoever waits behind a backlog will be read back.
+        let hold = queue.at_hand == 0 || (queue.connected && queue.at_hand + size <= AT_HAND);
+        queue.at_hand += if hold { size } else { 0 };
+        let expires = message.expires.map(|at| self.seconds(at).saturating_add(1));
+        let at = self.seconds(now);
+        let message = hold.then(|| message.clone());
+        let (size, route) = (u32::try_from(size).unwrap_or(u32::MAX), route as u16);
+        let state = State::Waiting;
+        queue.slots.push_back(Slot { seq, message, size, at, expires, route, qos, state, numbered: false });
+        Some(seq)
+    }
+
     fn offer_qos0(&self, queue: &mut Queue, message: &Arc<Message>) {
         let size = message.size();
         let full = queue.fresh.len() >= MOST_QOS0 || queue.fresh_bytes + size > MOST_QOS0_BYTES;
@@ -423,38 +464,7 @@ impl Outlet for Spool {
     }
 
     fn offer(&self, route: usize, message: &Arc<Message>) -> bool {
-        let qos = message.qos.min(self.qos[route]);
-        let size = message.size();
-        let now = Instant::now();
-        let mut queue = self.queue.lock();
-        if qos == QoS::AtMostOnce {
-            self.offer_qos0(&mut queue, message);
-            return false;
-        }
-        queue.ledgers[route].1.accepted += 1;
-        if !self.make_room(&mut queue, size, now) {
-            self.note_dropped(&mut queue, now);
-            let (label, ledger) = &mut queue.ledgers[route];
-            ledger.settle(Fate::Dropped(Reason::Full));
-            self.keeper.note(&self.bridge, Entry::Counted { route: label, ledger: *ledger });
-            return false;
-        }
-        queue.last += 1;
-        let seq = queue.last;
-        let (label, ledger) = &queue.ledgers[route];
-        self.keeper.note(&self.bridge, Entry::Kept { seq, route: label, qos, message, ledger: *ledger });
-        queue.messages += 1;
-        queue.bytes += size;
-        // Whoever waits behind a backlog will be read back.
-        let hold = queue.at_hand == 0 || (queue.connected && queue.at_hand + size <= AT_HAND);
-        queue.at_hand += if hold { size } else { 0 };
-        let expires = message.expires.map(|at| self.seconds(at).saturating_add(1));
-        let at = self.seconds(now);
-        let message = hold.then(|| message.clone());
-        let (size, route) = (u32::try_from(size).unwrap_or(u32::MAX), route as u16);
-        let state = State::Waiting;
-        queue.slots.push_back(Slot { seq, message, size, at, expires, route, qos, state, numbered: false });
-        true
+        self.take_on(route, message).is_some()
     }
 
     fn wake(&self) {
