@@ -73,6 +73,21 @@ impl std::error::Error for Unset {}
 pub const HELP: &str = "let the machine reach a time server (timedatectl timesync-status), or set it by hand: `timedatectl set-ntp false`, \
                         then `timedatectl set-time`; the gateway need not be restarted";
 
+/// What else to do if the clock is behind what the gateway wrote: a clock that once was years ahead leaves files that no time
+/// server can be in step with.
+pub const AHEAD_ONCE: &str = "if it is right now, and was ahead when the gateway wrote: `touch` the files *.db and *.db-wal in the state \
+                              directory, and restart the gateway";
+
+impl Unset {
+    /// What to do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Unset::Behind { latest, .. } if *latest > BUILT => format!("{HELP}; {AHEAD_ONCE}"),
+            _ => HELP.to_owned(),
+        }
+    }
+}
+
 /// Says that `moment`, in seconds since 1970, has been: a clock that is behind it is not set.
 pub fn has_been(moment: i64) {
     LATEST.fetch_max(moment, Ordering::Relaxed);

@@ -17,7 +17,7 @@ pub(super) async fn tell() {
     tracing::warn!(
         "{why}. Until it is, certificates are not judged: bridges and backends over TLS are not connected, and clients that show a \
          certificate are refused. {}",
-        clock::HELP
+        why.help()
     );
     clock::set().await;
     tracing::info!("the clock is set");

@@ -26,11 +26,11 @@ pub fn look(config: &Config, findings: &mut Findings) {
     } else if let Some((file, written)) = written.filter(|(_, at)| *at > seconds + AHEAD) {
         let what =
             format!("it says {}, but {file} was written at {}: it is behind", date(seconds), date(written));
-        findings.wrong("the clock", what, clock::HELP);
+        findings.wrong("the clock", what, format!("{}; {}", clock::HELP, clock::AHEAD_ONCE));
     } else if let Err(why) = clock::check() {
         let what =
             format!("{why}; until then nothing is connected over TLS, and no client's certificate is taken");
-        findings.wrong("the clock", what, clock::HELP);
+        findings.wrong("the clock", what, why.help());
     } else {
         synchronisation(seconds, findings);
     }

@@ -38,6 +38,8 @@ fn a_clock_behind_the_last_write_is_told() {
     let report = doctor(&place);
     let found = report.has("clock", "wrong", "accounts.db was written at 2099-01-01");
     assert!(found["help"].as_str().is_some_and(|help| help.contains("timedatectl")), "{found}");
+    // A time server changes nothing about a clock that is right, and was years ahead once.
+    assert!(found["help"].as_str().is_some_and(|help| help.contains("`touch`")), "{found}");
 }
 
 #[test]
@@ -73,6 +75,15 @@ fn a_disk_without_room_is_told() {
     report.has("disk", "wrong", "0 MiB are free");
     report.has("disk", "wrong", "nothing can be written");
     report.is_wrong();
+}
+
+#[test]
+fn a_command_says_that_the_disk_is_full_and_not_only_that_there_was_an_error() {
+    let place = place("");
+    let Some(disk) = SmallDisk::under(place.path()) else { return };
+    disk.fill();
+    let answer = run_under(place.path(), &[], &[], &["user", "disable", "ann"]);
+    assert!(answer.code == 1 && answer.err.contains("the disk is full: make room"), "{answer:?}");
 }
 
 #[test]
