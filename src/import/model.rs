@@ -124,8 +124,13 @@ pub(super) fn build(statements: Vec<Statement>, report: &mut Report) -> Model {
 
 impl Builder {
     fn take(&mut self, statement: &Statement, report: &mut Report) -> Result<(), String> {
-        let Statement { line, reading, key, rest } = statement;
+        let Statement { line, reading, key, rest, is_text } = statement;
         let open = self.open.entry(*reading).or_default();
+        if !is_text {
+            let open = *open;
+            self.refuse(key, open, *line);
+            return Ok(());
+        }
         for prefix in ["auth_opt_", "plugin_opt_"] {
             if let Some(name) = key.strip_prefix(prefix) {
                 // Options are the plugin's own, and can be passwords.
@@ -139,6 +144,8 @@ impl Builder {
             let word = key.split_whitespace().next().unwrap_or_default();
             report.hide(*line, format!("{word} …"));
             let tab = if word == key { "" } else { "; a key ends with a space, not with a tab" };
+            let open = *open;
+            self.refuse(word, open, *line);
             return Err(format!("there is no such key{tab}"));
         };
         if ["remote_password", "local_password", "bridge_psk", "tls_engine_kpass_sha1"].contains(&name) {
@@ -167,6 +174,19 @@ impl Builder {
             Place::Opener => return self.opener(name, statement, report),
         }
         Ok(())
+    }
+
+    /// A line with this word in front says what nobody knows. If it is a known one, the listeners that it is about are
+    /// not opened: it may have been what kept clients from something.
+    fn refuse(&mut self, word: &str, open: Open, line: Line) {
+        let Some((_, place, _)) = table::known(word) else { return };
+        let about = match place {
+            Place::Bridge => return,
+            Place::Listener => &mut self.listener(open.listener).settings,
+            _ if self.model.per_listener => &mut self.listener(open.listener).security.settings,
+            _ => &mut self.model.security.settings,
+        };
+        about.refuse(line);
     }
 
     fn listener(&mut self, at: Option<usize>) -> &mut Listener {

@@ -29,6 +29,8 @@ pub(super) struct Statement {
     pub key: String,
     /// All that follows the space after the key.
     pub rest: String,
+    /// Whether it is text. Else nobody knows what the line says, and it was reported so.
+    pub is_text: bool,
 }
 
 /// What Mosquitto would read.
@@ -69,20 +71,29 @@ impl Source {
             }
             let line = report.add(file, number + 1, &text);
             if text.contains('\0') || std::str::from_utf8(bytes).is_err() {
-                report.hide(line, format!("{} …", text.split_whitespace().next().unwrap_or_default()));
+                let word = text.split_whitespace().next().unwrap_or_default();
+                report.hide(line, format!("{word} …"));
                 report.say(
                     line,
                     Verdict::NotPossible,
                     "it is not text in UTF-8, or holds the null character",
                 );
+                let (key, rest) = (word.to_owned(), String::new());
+                lines.push(Statement { line, reading, key, rest, is_text: false });
                 continue;
             }
             let (key, rest) = super::values::word(&text).unwrap_or((&text, ""));
-            lines.push(Statement { line, reading, key: key.to_owned(), rest: rest.to_owned() });
+            lines.push(Statement {
+                line,
+                reading,
+                key: key.to_owned(),
+                rest: rest.to_owned(),
+                is_text: true,
+            });
         }
         for statement in lines {
             match statement.key.as_str() {
-                "include_dir" if is_main => self.folder_of(&statement, report)?,
+                "include_dir" if is_main && statement.is_text => self.folder_of(&statement, report)?,
                 "include_dir" => {
                     let note = "Mosquitto reads it in the main file only, so nothing was included";
                     report.say(statement.line, Verdict::NotNeeded, note);

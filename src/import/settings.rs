@@ -27,6 +27,12 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// A line here says something that nobody knows.
+    pub fn refuse(&mut self, line: Line) {
+        self.refused = true;
+        self.refusal.get_or_insert(line);
+    }
+
     /// Adds a value if it is one, and else says why Mosquitto refuses it.
     pub fn add(&mut self, setting: Setting, kind: Kind, report: &mut Report) {
         let right = match kind {
@@ -37,8 +43,7 @@ impl Settings {
         };
         if let Err(why) = right {
             report.say(setting.line, Verdict::NotPossible, format!("Mosquitto refuses it: {why}"));
-            self.refused = true;
-            self.refusal.get_or_insert(setting.line);
+            self.refuse(setting.line);
             return;
         }
         let earlier = self.list.iter().position(|other| other.key == setting.key);
@@ -48,8 +53,7 @@ impl Settings {
             if kind == Kind::Text {
                 let note = "Mosquitto refuses it: the key was given before, and that value is used here";
                 report.say(setting.line, Verdict::NotPossible, note);
-                self.refused = true;
-                self.refusal.get_or_insert(setting.line);
+                self.refuse(setting.line);
                 return;
             }
             let later = report.place(setting.line);

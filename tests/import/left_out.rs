@@ -23,6 +23,20 @@ fn a_listener_that_is_left_out_leaves_no_accounts_and_rules_behind() {
     }
 }
 
+/// Bug: an `acl_file` in a line that cannot be read was left out, and everybody allowed everything.
+#[test]
+fn a_line_that_cannot_be_read_opens_no_listener_to_what_it_may_have_kept_out() {
+    for line in ["acl_file\tacl", "acl_file acl\0", "plugin\t/x/unknown.so", "require_certificate\ttrue"] {
+        let conf = format!("listener 1883 127.0.0.1\nallow_anonymous true\n{line}\n");
+        let origin = Origin::new(&conf).with("acl", "topic read open/#\n");
+        let imported = origin.imported();
+        assert!(!imported.toml().contains("[[listener]]"), "{line:?}: {}", imported.toml());
+        assert!(!imported.command(&["acl", "list"]).out.contains('*'), "{line:?}");
+        let (verdict, note) = imported.line("mosquitto.conf", 1);
+        assert!(verdict == "not possible" && note.contains("see mosquitto.conf:3"), "{line:?}: {note}");
+    }
+}
+
 /// Bug: of a listener that was left out it was not said for which line.
 #[test]
 fn what_is_left_out_names_the_line_that_is_the_cause() {
