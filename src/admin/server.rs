@@ -1,6 +1,6 @@
 //! Serving HTTP to a few connections at a time, none of which can stay for ever.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fmt, time::Duration};
 
 use axum::{Extension, Router, serve::Listener};
 use hyper::server::conn::http1;
@@ -10,8 +10,7 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpStream, UnixStream},
-    sync::Semaphore,
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
 };
 
 /// Connections at a time.
@@ -59,24 +58,27 @@ impl Named for TcpStream {
     }
 }
 
-/// Serves `router` on `listener` for ever; its connections end with it. Each request is told the [`Peer`].
+/// Serves `router` on `listener` for ever; its connections end with it. Each request is told the [`Peer`]. When all places are
+/// taken, the connection that came first goes: whoever has left many half open must not keep `lock close` out.
 pub(super) async fn serve<L: Listener<Io: Named>>(mut listener: L, router: Router) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let mut connections = JoinSet::new();
+    let (mut connections, mut open) = (JoinSet::new(), VecDeque::<AbortHandle>::new());
     loop {
-        // The semaphore is never closed.
-        let Ok(place) = places.clone().acquire_owned().await else { return };
         let (stream, _) = listener.accept().await;
+        while connections.try_join_next().is_some() {}
+        open.retain(|connection| !connection.is_finished());
+        if open.len() >= CONNECTIONS
+            && let Some(first) = open.pop_front()
+        {
+            first.abort();
+        }
         let service = TowerToHyperService::new(router.clone().layer(Extension(stream.peer())));
-        connections.spawn(async move {
+        open.push_back(connections.spawn(async move {
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD)
                 .serve_connection(TokioIo::new(stream), service);
             // How it ended concerns its client alone.
             let _ = tokio::time::timeout(LIFE, connection).await;
-            drop(place);
-        });
-        while connections.try_join_next().is_some() {}
+        }));
     }
 }

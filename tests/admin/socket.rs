@@ -1,6 +1,8 @@
 //! `admin.sock`: who may use it, and what becomes of it.
 
+use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
@@ -40,6 +42,24 @@ fn a_second_gateway_with_the_same_state_is_refused_and_the_first_goes_on() {
     assert!(complaint.contains("already running") && complaint.contains("state"), "{complaint}");
     assert_eq!(admin(&subject, "GET", "/healthz", ""), (200, "ok\n".into()));
     subject.still_serves();
+}
+
+#[test]
+fn connections_that_are_left_half_open_keep_no_command_out() {
+    let subject = Subject::start();
+    subject.port();
+    let path = subject.directory().join("state/admin.sock");
+    let half_open: Vec<UnixStream> = (0..100)
+        .map(|_| {
+            let mut stream = UnixStream::connect(&path).expect("connect");
+            let head = "POST /lock/close HTTP/1.1\r\nHost: gateway\r\nContent-Length: 100\r\n\r\n{";
+            // It may be closed for a later one already.
+            let _ = stream.write_all(head.as_bytes());
+            stream
+        })
+        .collect();
+    assert!(subject.command(&["lock", "close"]).exits(0).out.contains("closed"));
+    drop(half_open);
 }
 
 #[test]
