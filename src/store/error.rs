@@ -3,6 +3,8 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::StatVfsMountFlags;
+
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -95,14 +97,21 @@ impl StoreError {
     pub(super) fn sqlite(path: &Path, cause: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode::{
             CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase,
-            PermissionDenied, ReadOnly,
+            PermissionDenied, ReadOnly, SystemIoFailure,
         };
         let path = path.to_owned();
         match cause.sqlite_error_code() {
             Some(NotADatabase | DatabaseCorrupt) => StoreError::Corrupt { path, detail: cause.to_string() },
             Some(DatabaseBusy | DatabaseLocked) => StoreError::Busy { path },
             Some(CannotOpen | PermissionDenied | ReadOnly) => {
-                let advice = whose(&path).unwrap_or_else(|| "; is it yours to write?".into());
+                let advice = whose(&path).or_else(|| disk(&path));
+                let advice = advice.unwrap_or_else(|| "; is it yours to write?".into());
+                StoreError::Database { path, cause, advice }
+            }
+            // SQLite says no more than this where it finds no room for its own files.
+            Some(SystemIoFailure) => {
+                let failing = || "; the kernel's log may say what is wrong with the disk: dmesg".to_owned();
+                let advice = disk(&path).unwrap_or_else(failing);
                 StoreError::Database { path, cause, advice }
             }
             Some(DiskFull) => {
@@ -142,6 +151,18 @@ fn whose(path: &Path) -> Option<String> {
         }
     }
     None
+}
+
+/// What to do if the disk on which the file lies is full or cannot be written.
+fn disk(path: &Path) -> Option<String> {
+    /// Less than what SQLite needs besides the database itself, in bytes.
+    const LITTLE: u64 = 64 << 10;
+    let disk = rustix::fs::statvfs(path.parent()?).ok()?;
+    if disk.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return Some("; it lies on a disk that cannot be written: mount it so, or look into dmesg".into());
+    }
+    let full = disk.f_bavail.saturating_mul(disk.f_frsize) < LITTLE;
+    full.then(|| "; the disk is full: make room and try again".into())
 }
 
 /// The name of a user of this machine, if it is in the usual file; else the number.
