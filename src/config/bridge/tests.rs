@@ -1,5 +1,7 @@
 //! Bridges as they are read, and what is refused of them.
 
+use std::path::Path;
+
 use super::super::{Config, ConfigError};
 use super::*;
 use crate::mqtt::QoS;
