@@ -82,7 +82,7 @@ fn a_command_says_that_the_disk_is_full_and_not_only_that_there_was_an_error() {
     let place = place("");
     let Some(disk) = SmallDisk::under(place.path()) else { return };
     disk.fill();
-    let answer = run_under(place.path(), &[], &[], &["user", "disable", "ann"]);
+    let answer = run_under(place.path(), &[], &[], &["--config", "latchgate.toml", "user", "disable", "ann"]);
     assert!(answer.code == 1 && answer.err.contains("the disk is full: make room"), "{answer:?}");
 }
 
