@@ -58,6 +58,18 @@ fn what_is_wrong_with_a_file_is_told_at_its_place_with_what_to_do() {
 }
 
 #[test]
+fn bug_a_certificate_that_every_client_refuses_passed_check_and_doctor() {
+    let authority = Authority::new("home");
+    let subject = gateway(&authority, &format!("{REQUIRED}crl = \"revoked.pem\"\n"));
+    save(&subject, "revoked.pem", &authority.revoke(&[]));
+    authority.client("porch").save(&subject, "server");
+    let words = ["server.crt is no certificate of a server", "latchgate pki issue NAME --server"];
+    refused(&subject, "12:15", &words);
+    let doctor = subject.command(&["doctor"]);
+    assert!(doctor.code != 0 && words.iter().all(|word| doctor.out.contains(word)), "{doctor:?}");
+}
+
+#[test]
 fn a_key_that_everybody_can_read_is_warned_of() {
     let subject = gateway(&Authority::new("home"), "");
     assert!(!subject.command(&["check"]).exits(0).out.contains("warning"));

@@ -14,7 +14,7 @@ use rustls::{
     },
     sign::CertifiedKey,
 };
-use x509_parser::parse_x509_crl;
+use x509_parser::{parse_x509_certificate, parse_x509_crl};
 
 use super::{
     dated::Dated,
@@ -51,6 +51,7 @@ impl Files {
         let chain = certificates(&tls.certificate)?;
         let key = private_key(&tls.key, &mut warnings)?;
         check_pair(tls, &provider, &chain, &key)?;
+        check_purpose(&tls.certificate, &chain)?;
         let term = Term::of_certificates(Kind::Certificate, &tls.certificate, &chain);
         let mut terms = vec![term.ok_or_else(|| unusable(&tls.certificate, "it cannot be parsed"))?];
         let verifier = match (tls.client_certificate, &tls.client_ca) {
@@ -171,6 +172,19 @@ fn check_pair(
             Err(tls.key.wrong(format_args!("is not the key of the certificate in {certificate}"), help))
         }
         Err(error) => Err(unusable(&tls.certificate, error)),
+    }
+}
+
+/// Whether the first certificate may be a server's. One that does not say what it is for may.
+fn check_purpose(file: &NamedFile, chain: &[CertificateDer<'static>]) -> Result<(), Problem> {
+    let Some(Ok((_, own))) = chain.first().map(|own| parse_x509_certificate(own)) else { return Ok(()) };
+    match own.extended_key_usage() {
+        Ok(Some(usage)) if !usage.value.server_auth && !usage.value.any => {
+            let help =
+                "make one with `latchgate pki issue NAME --server`; a bridge's and a client's are others";
+            Err(file.wrong("is no certificate of a server, so every client would refuse it", help))
+        }
+        _ => Ok(()),
     }
 }
 
