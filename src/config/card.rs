@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::bridge::{Bridge, Bridges};
-use super::error::{ConfigError, quoted};
+use super::error::{ConfigError, Problem, quoted};
 use super::scalar::{Fault, List, Scalar};
 use super::section::{Reader, Section, section};
 use super::source;
@@ -80,7 +81,8 @@ impl Card {
     /// # Errors
     /// As for the configuration: every problem with its place.
     pub fn load(file: &Path) -> Result<(Card, String), ConfigError> {
-        let text = source::read(file)?;
+        let help = "give the path of latchgate-setup.toml; `latchgate provision --print-template` prints one to begin with";
+        let text = source::read_a("setup file", help, file)?;
         // Editors of other systems begin a file with a mark.
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let folder = file.parent().unwrap_or(Path::new(""));
@@ -107,20 +109,24 @@ impl Card {
     fn read_card(root: Section<'_>, reader: &mut Reader<'_>) -> Card {
         let wifi = root.span_of("wifi").unwrap_or(0..0);
         let certificate = root.span_of("certificate").unwrap_or(0..0);
+        // Whether they are there: one with a wrong value was told of already.
+        let given = |section, key| root.gives(section, key);
+        let (ssid, country) = (given("wifi", "ssid"), given("wifi", "country"));
+        let has_password = given("wifi", "password");
+        let is_half = given("certificate", "certificate") != given("certificate", "key");
         let card = Card::read_keys(root, reader, &Card::default());
-        if let (Some(_), None) | (None, Some(_)) = (&card.wifi.ssid, &card.wifi.country) {
+        if ssid != country {
             let what = "`wifi` has one of `ssid` and `country`, and not the other";
             reader.wrong(wifi.clone(), what, "add the other one, as country = \"DE\"");
         }
-        if card.wifi.password.is_some() && card.wifi.ssid.is_none() {
+        if has_password && !ssid {
             reader.wrong(
                 wifi,
                 "`wifi` has a password and no `ssid`",
                 "add the network's name, as ssid = \"Home\"",
             );
         }
-        let CardCertificate { certificate: shown, key } = &card.certificate;
-        if shown.is_some() != key.is_some() {
+        if is_half {
             let what = "`certificate` has one of `certificate` and `key`, and not the other";
             reader.wrong(certificate, what, "add the other one");
         }
@@ -139,6 +145,15 @@ impl Card {
             }
         }
         card
+    }
+
+    /// Something that is wrong with the bridge number `index` of the setup file `file`, told at its name.
+    pub fn wrong_bridge(file: &Path, text: &str, index: usize, what: String, help: String) -> ConfigError {
+        let table = DeTable::parse(text).ok();
+        let bridge = table.as_ref().and_then(|table| table.get_ref().get("bridge")?.get_ref().get(index));
+        let span = bridge.map(|bridge| bridge.get_ref().get("name").map_or(bridge.span(), Spanned::span));
+        let problems = vec![Problem::new(text, span.unwrap_or(0..0), what, help)];
+        ConfigError::Wrong { file: file.to_owned(), problems, more: 0 }
     }
 
     /// The files that it names.
@@ -309,6 +324,7 @@ mod tests {
             ("hostname = 'a.b'", ":1:12: `hostname` cannot be `a.b`"),
             ("hostnme = 'a'", "did you mean `hostname`?"),
             ("[wifi]\nssid = 'Home'", "one of `ssid` and `country`"),
+            ("[certificate]\ncertificate = 'device.crt'", "one of `certificate` and `key`"),
             ("[wifi]\npassword = 'verysecret'", "a password and no `ssid`"),
             ("[wifi]\nssid='a'\ncountry='de'", "two capital letters"),
             ("[ssh]\nkeys = ['-----BEGIN OPENSSH PRIVATE KEY-----']", "holds a private key"),
@@ -325,6 +341,15 @@ mod tests {
         ] {
             let error = load(text).expect_err(text);
             assert!(error.contains(said), "{text}: {error}");
+        }
+        // Bug: a key with a wrong value was called missing as well.
+        for (text, other) in [
+            ("[wifi]\nssid = 'Home'\ncountry = 'Germany'", "one of"),
+            ("[wifi]\nssid = ''\ncountry = 'DE'\npassword = 'eight chars'", "no `ssid`"),
+            ("[certificate]\nkey = 'device.key'\ncertificate = 5", "one of"),
+        ] {
+            let error = load(text).expect_err(text);
+            assert!(!error.contains(other), "{text}: {error}");
         }
         let error = load("[wifi]\nssid='a'\ncountry='DE'\npassword='short7'").unwrap_err();
         assert!(

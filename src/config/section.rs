@@ -99,6 +99,12 @@ impl<'s> Section<'s> {
         self.entries.get(key).map(Spanned::span)
     }
 
+    /// Whether the section `name` in it gives `key`, whatever it holds.
+    pub fn gives(&self, name: &str, key: &str) -> bool {
+        let section = self.entries.get(name).and_then(|value| value.get_ref().as_table());
+        section.is_some_and(|section| section.contains_key(key))
+    }
+
     /// Takes `key` out, with the place of the key itself.
     pub fn take(&mut self, key: &str) -> Option<(Range<usize>, Entry<'s>)> {
         let (name, value) = self.entries.remove_entry(key)?;

@@ -29,17 +29,20 @@ pub(super) fn locate(
     system.try_exists().unwrap_or(true).then(|| system.to_owned())
 }
 
-/// Reads the text of a file.
+/// Reads the text of the configuration.
 pub(super) fn read(file: &Path) -> Result<String, ConfigError> {
+    read_a("configuration", "name another file with --config or LATCHGATE_CONFIG", file)
+}
+
+/// Reads the text of a file that is called `name`; `help` is what to do if it cannot be read.
+pub(super) fn read_a(name: &str, help: &str, file: &Path) -> Result<String, ConfigError> {
     let unreadable = |why: String| ConfigError::Unreadable { file: file.to_owned(), why };
     let mut bytes = Vec::new();
-    File::open(file).and_then(|open| open.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(|error| {
-        unreadable(format!(
-            "cannot read the configuration: {error}; name another file with --config or LATCHGATE_CONFIG"
-        ))
-    })?;
+    File::open(file)
+        .and_then(|open| open.take(LARGEST + 1).read_to_end(&mut bytes))
+        .map_err(|error| unreadable(format!("cannot read the {name}: {error}; {help}")))?;
     if bytes.len() as u64 > LARGEST {
-        return Err(unreadable(format!("this is no configuration: it is larger than {LARGEST} bytes")));
+        return Err(unreadable(format!("this is no {name}: it is larger than {LARGEST} bytes")));
     }
     String::from_utf8(bytes)
         .map_err(|error| not_utf8(file, error.as_bytes(), error.utf8_error().valid_up_to()))

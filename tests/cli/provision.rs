@@ -150,7 +150,9 @@ fn a_card_makes_a_device_what_it_says_and_keeps_none_of_its_secrets() {
     assert_eq!(left, ["latchgate-setup.toml"]);
     let card = device.read("card/latchgate-setup.toml");
     assert!(
-        card.contains("was obeyed") && !card.contains("and secret") && !card.contains("Home \\"),
+        card.contains("was obeyed, and asks for nothing any more")
+            && !card.contains("and secret")
+            && !card.contains("Home \\"),
         "{card}"
     );
 }
@@ -177,6 +179,11 @@ fn what_is_wrong_is_written_on_the_card_and_nothing_is_done() {
         (text.replace("country = \"DE\"", "country = \"Germany\""), "two capital letters"),
         // Only the device itself finds these out.
         (text.replace("\"porch.key\"", "\"cloud.key\""), "key"),
+        // Bug: no client could have connected.
+        (
+            text.replace("\"porch.crt\"", "\"cloud.crt\"").replace("\"porch.key\"", "\"cloud.key\""),
+            "latchgate-setup.toml:11:15: `certificate.certificate`: card/cloud.crt is no certificate of a server",
+        ),
         (text.replace("ca = \"ca.crt\"", "ca = \"cloud.password\""), "cloud.password"),
         (text.replace("direction = \"out\"", "direction = \"up\""), "direction"),
     ] {
@@ -235,4 +242,64 @@ fn the_setup_files_of_the_pages_are_right() {
         let said = device.provision().exits(0).out;
         assert!(said.contains("host name porch") && said.contains("wireless network"), "{said}");
     }
+}
+
+#[test]
+fn a_check_says_what_would_be_done_and_changes_nothing() {
+    let device = whole();
+    let before = device.everything();
+    let check = ["provision", "--check", "card/latchgate-setup.toml"];
+    for words in [check.to_vec(), [&check[..], &["--root", "root"]].concat()] {
+        let said = device.run(&words).exits(0).out;
+        for line in ["nothing was changed", "porch.key taken from the card", "host name porch", "SSH keys: 1"]
+        {
+            assert!(said.contains(line), "{line}: {said}");
+        }
+        assert!(!said.contains("secret"), "{said}");
+        assert_eq!(device.everything(), before);
+    }
+    // The same as is said when it is done.
+    let would: Vec<_> = device.run(&check).out.lines().skip(1).map(|line| line.trim().to_owned()).collect();
+    assert_eq!(would, device.provision().exits(0).out.lines().collect::<Vec<_>>());
+
+    let said = device.run(&check).exits(0).out;
+    assert_eq!(said, "card/latchgate-setup.toml: right, and asks for nothing\n");
+    device.card("hostname = \"por.ch\"");
+    let before = device.everything();
+    assert!(device.run(&check).exits(2).err.contains("latchgate-setup.toml:1:12"));
+    assert_eq!(device.everything(), before);
+}
+
+#[test]
+fn bug_what_does_not_go_with_the_configuration_was_told_at_a_line_that_nobody_can_see() {
+    let device = whole();
+    let file = device.path("root/etc/latchgate/latchgate.toml");
+    let text = device.read("root/etc/latchgate/latchgate.toml");
+    let other = "\n[[bridge]]\nname = \"cloud\"\naddress = \"mqtt://127.0.0.1:1\"\n[[bridge.route]]\ntopic = \"a\"\ndirection = \"in\"\n";
+    fs::write(&file, text + other).expect("the playbook's bridge");
+    let first = "[[bridge]]\nname = \"first\"\naddress = \"mqtt://127.0.0.1:2\"\n[[bridge.route]]\ntopic = \"a\"\ndirection = \"in\"\n";
+    let card = WHOLE
+        .replace("SSHKEY", KEY)
+        .replace("[[bridge]]\nname = \"cloud\"", &format!("{first}[[bridge]]\nname = \"cloud\""));
+    device.card(&card);
+    let line = 1 + card.lines().position(|line| line == "name = \"cloud\"").expect("it is there");
+    let said = device.provision().exits(2).err;
+    let place = format!("card/latchgate-setup.toml:{line}:8: a second bridge has the name `cloud`");
+    assert!(
+        said.contains(&place) && said.contains("root/etc/latchgate/latchgate.toml has already"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_setup_file_that_is_not_there_is_told_as_one() {
+    let device = Device::new();
+    let before = device.everything();
+    let said = device.run(&["provision", "nosuch.toml", "--root", "root"]).exits(2).err;
+    assert!(
+        said.starts_with("nosuch.toml: cannot read the setup file") && said.contains("--print-template"),
+        "{said}"
+    );
+    assert!(!said.contains("--config"), "{said}");
+    assert_eq!(device.everything(), before);
 }

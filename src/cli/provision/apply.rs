@@ -11,18 +11,23 @@ use anyhow::Context as _;
 
 use crate::config::{Card, Ssh, Wifi};
 
+/// The configuration of a device that is new.
+const NEW: &str = include_str!("../../../package/latchgate.toml");
+
 /// Where the files of the device are.
 pub struct Place {
     root: PathBuf,
     /// The gateway's configuration directory, and who owns what is written there: user and group.
-    pub gateway: PathBuf,
+    gateway: PathBuf,
     owner: Option<(u32, u32)>,
+    /// Nothing is written: what would be done is only told.
+    is_trial: bool,
 }
 
 impl Place {
     /// # Errors
     /// If there is no gateway below `root`.
-    pub fn new(root: &Path) -> anyhow::Result<Self> {
+    pub fn new(root: &Path, is_trial: bool) -> anyhow::Result<Self> {
         let gateway = root.join("etc/latchgate");
         let state = root.join("var/lib/latchgate");
         // Its state is the gateway's own; so is what it must read of its secrets.
@@ -30,29 +35,57 @@ impl Place {
         let owner = owner.filter(|_| rustix::process::geteuid().is_root());
         anyhow::ensure!(
             gateway.is_dir(),
-            "{} is no directory: the gateway is not installed",
+            "{} is no directory: the gateway is not installed; `--root` names the root directory of a device, and `--check` needs none",
             gateway.display()
         );
-        Ok(Place { root: root.to_owned(), gateway, owner })
+        Ok(Place { root: root.to_owned(), gateway, owner, is_trial })
+    }
+
+    /// A device as it is new, which is nowhere: for a trial.
+    pub fn nowhere() -> Self {
+        Place { root: PathBuf::new(), gateway: PathBuf::new(), owner: None, is_trial: true }
+    }
+
+    /// The gateway's configuration file.
+    pub fn file(&self) -> PathBuf {
+        self.gateway.join("latchgate.toml")
+    }
+
+    /// Its text.
+    pub fn configuration(&self) -> anyhow::Result<String> {
+        match self.gateway.as_os_str().is_empty() {
+            true => Ok(NEW.to_owned()),
+            false => fs::read_to_string(self.file())
+                .with_context(|| format!("cannot read {}", self.file().display())),
+        }
     }
 
     /// Writes a file of the configuration directory that only the gateway may read.
     pub fn for_the_gateway(&self, name: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-        write_as(&self.gateway.join(name), bytes, 0o600, self.owner)
+        match self.is_trial {
+            true => Ok(()),
+            false => write_as(&self.gateway.join(name), bytes, 0o600, self.owner),
+        }
+    }
+
+    fn write(&self, name: &str, text: &str, mode: u32) -> anyhow::Result<()> {
+        match self.is_trial {
+            true => Ok(()),
+            false => write(&self.root.join(name), text.as_bytes(), mode),
+        }
     }
 }
 
 /// Host name and hosts file. A changed name holds at once where this machine itself is meant.
 pub fn host(card: &Card, place: &Place) -> anyhow::Result<Option<String>> {
     let Some(name) = &card.hostname else { return Ok(None) };
-    write(&place.root.join("etc/hostname"), format!("{name}\n").as_bytes(), 0o644)?;
-    let hosts = place.root.join("etc/hosts");
-    let known = fs::read_to_string(&hosts).unwrap_or_default();
+    place.write("etc/hostname", &format!("{name}\n"), 0o644)?;
+    let known = fs::read_to_string(place.root.join("etc/hosts")).unwrap_or_default();
     let mut lines: Vec<_> =
         known.lines().filter(|line| !line.starts_with("127.0.1.1")).map(str::to_owned).collect();
     lines.push(format!("127.0.1.1 {name}"));
-    write(&hosts, format!("{}\n", lines.join("\n")).as_bytes(), 0o644)?;
-    if place.root == Path::new("/") {
+    place.write("etc/hosts", &format!("{}\n", lines.join("\n")), 0o644)?;
+    if place.root == Path::new("/") && !place.is_trial {
         rustix::system::sethostname(name.as_bytes()).context("the host name cannot be changed")?;
     }
     Ok(Some(format!("host name {name}")))
@@ -72,7 +105,7 @@ pub fn wifi(wifi: &Wifi, place: &Place) -> anyhow::Result<Option<String>> {
     let text = format!(
         "ctrl_interface=/run/wpa_supplicant\ncountry={country}\nnetwork={{\n    ssid={ssid_digits}\n    scan_ssid=1\n{secret}}}\n"
     );
-    write(&place.root.join("etc/wpa_supplicant/wpa_supplicant-wlan0.conf"), text.as_bytes(), 0o600)?;
+    place.write("etc/wpa_supplicant/wpa_supplicant-wlan0.conf", &text, 0o600)?;
     Ok(Some("wireless network".to_owned()))
 }
 
@@ -82,7 +115,7 @@ pub fn ssh(ssh: &Ssh, place: &Place) -> anyhow::Result<Option<String>> {
         return Ok(None);
     }
     let text = format!("{}\n", ssh.keys.join("\n"));
-    write(&place.root.join("etc/ssh/authorized_keys/root"), text.as_bytes(), 0o644)?;
+    place.write("etc/ssh/authorized_keys/root", &text, 0o644)?;
     Ok(Some(format!("SSH keys: {}", ssh.keys.len())))
 }
 

@@ -1,11 +1,9 @@
 //! The configuration of the gateway, with what the card says.
 
-use std::{fs, path::Path};
-
-use anyhow::Context as _;
+use std::path::Path;
 
 use super::apply::Place;
-use crate::config::{Card, CardCertificate, Config, Tls};
+use crate::config::{Card, CardCertificate, Config, ConfigError, Tls};
 use crate::gateway;
 
 /// Between these lines stands what the card said; a later card replaces it.
@@ -29,12 +27,7 @@ pub fn changed(card: &Card, text: &str, setup: &Path, place: &Place) -> anyhow::
     gateway::open_dialers(&said)?;
     gateway::open_tls(&said)?;
 
-    let file = place.gateway.join("latchgate.toml");
-    let mut lines: Vec<String> = fs::read_to_string(&file)
-        .with_context(|| format!("cannot read {}", file.display()))?
-        .lines()
-        .map(str::to_owned)
-        .collect();
+    let mut lines: Vec<String> = place.configuration()?.lines().map(str::to_owned).collect();
     if let Some(id) = &card.device_id {
         set(&mut lines, "[gateway]", "id", id);
     }
@@ -43,17 +36,39 @@ pub fn changed(card: &Card, text: &str, setup: &Path, place: &Place) -> anyhow::
         let name = named.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         set(&mut lines, "[listener.tls]", key, &name);
     }
+    let mut begins = lines.len();
     if !card.bridge.is_empty() {
         if let (Some(begin), Some(end)) = (at(&lines, BEGIN), at(&lines, END)) {
             lines.drain(begin..=end.max(begin));
         }
+        begins = lines.len();
         lines.push(BEGIN.to_owned());
         lines.extend(bridges(text)?.lines().map(str::to_owned));
         lines.push(END.to_owned());
     }
     let new = format!("{}\n", lines.join("\n"));
-    check(&new, &file)?;
+    Config::parse(&new, &place.file())
+        .map_err(|error| of_the_card(error, begins, &lines, text, setup, &place.file()))?;
     Ok(Some(new))
+}
+
+/// What is wrong with the configuration once the card's bridges are in it, which begin after `begins` lines: if it is with
+/// them, at their place on the card.
+fn of_the_card(
+    error: ConfigError,
+    begins: usize,
+    lines: &[String],
+    text: &str,
+    setup: &Path,
+    file: &Path,
+) -> anyhow::Error {
+    let Some(problem) = error.problems().iter().find(|problem| problem.line > begins) else {
+        let what = "the configuration of the gateway would be wrong with what the card says";
+        return anyhow::Error::new(error).context(what);
+    };
+    let bridges = lines[begins..problem.line].iter().filter(|line| *line == "[[bridge]]").count();
+    let help = format!("{}; this is about what {} has already", problem.help, file.display());
+    Card::wrong_bridge(setup, text, bridges.saturating_sub(1), problem.what.clone(), help).into()
 }
 
 fn at(lines: &[String], wanted: &str) -> Option<usize> {
@@ -86,11 +101,4 @@ fn bridges(text: &str) -> anyhow::Result<String> {
         alone.insert("bridge".to_owned(), bridges);
     }
     Ok(toml::to_string(&alone)?)
-}
-
-/// The configuration must be right once it is there.
-fn check(new: &str, file: &Path) -> anyhow::Result<()> {
-    Config::parse(new, file)
-        .map(drop)
-        .context("the configuration of the gateway would be wrong with what the card says")
 }

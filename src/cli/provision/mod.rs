@@ -19,16 +19,16 @@ use apply::Place;
 /// Stands where the problems of a setup file are told, beside it: whoever wrote the card reads it there.
 const ERRORS: &str = "latchgate-setup-errors.txt";
 /// Begins a setup file that was obeyed.
-const APPLIED: &str = "# This file was obeyed, and what was secret in it was taken out. To change the device again, write it anew: each key is\n\
-                       # explained below. What is not set stays as it is.\n\n";
+const APPLIED: &str = "# This file was obeyed, and asks for nothing any more: all that it said was taken out of it, and the files that it named are\n\
+                       # on the device. To change the device again, write it anew: each key is explained below. What is not set stays as it is.\n\n";
 /// Begins a line of it for each file that is still to be taken off the card.
 const LEFT: &str = "# Still to be taken off the card: ";
 
 /// Make a new device what latchgate-setup.toml on its card says (as root, at each start of the image)
 ///
 /// Host name, wireless network, SSH keys, device id, certificate and bridges. The whole file is checked first; if anything is
-/// wrong nothing is done, and latchgate-setup-errors.txt beside it says what. Once everything is done its secrets are removed
-/// from the card. A file without a setting changes nothing.
+/// wrong nothing is done, and latchgate-setup-errors.txt beside it says what. Once everything is done all that the file said is
+/// taken out of it, and the files that it named are removed from the card. A file without a setting changes nothing.
 #[derive(Debug, clap::Args)]
 pub struct ProvisionArgs {
     /// The setup file
@@ -39,9 +39,14 @@ pub struct ProvisionArgs {
     #[arg(long)]
     print_template: bool,
 
-    /// Directory in which /etc of the device is
-    #[arg(long, value_name = "DIRECTORY", default_value = "/")]
-    root: PathBuf,
+    /// Change nothing, neither here nor on the card: say what would be done, or what is wrong. Without --root the device
+    /// is a new one, so this can be asked anywhere
+    #[arg(long, conflicts_with = "print_template")]
+    check: bool,
+
+    /// Directory in which /etc of the device is [default: /]
+    #[arg(long, value_name = "DIRECTORY")]
+    root: Option<PathBuf>,
 }
 
 /// Does what the file says.
@@ -50,8 +55,11 @@ pub fn run(args: ProvisionArgs) -> anyhow::Result<ExitCode> {
         write!(output::stdout(), "{}", Card::template())?;
         return Ok(ExitCode::SUCCESS);
     };
+    if args.check {
+        return check(&file, args.root.as_deref());
+    }
     let errors = file.with_file_name(ERRORS);
-    match provision(&file, &args.root) {
+    match provision(&file, &args.root.unwrap_or_else(|| "/".into())) {
         Ok(done) => {
             remove(&errors)?;
             for line in done {
@@ -59,12 +67,28 @@ pub fn run(args: ProvisionArgs) -> anyhow::Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        Err(error) if !file.exists() => Err(error),
         Err(error) => {
             // The error itself matters more than that it could not be written down.
             let _ = apply::write(&errors, format!("{error:#}\n").as_bytes(), 0o600);
             Err(error)
         }
     }
+}
+
+/// Says what [`provision`] would do.
+fn check(file: &Path, root: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let (card, text) = Card::load(file)?;
+    let place = root.map_or_else(|| Ok(Place::nowhere()), |root| Place::new(root, true))?;
+    let mut said = match card == Card::default() {
+        true => format!("{}: right, and asks for nothing\n", file.display()),
+        false => format!("{}: right; nothing was changed, and this would be done:\n", file.display()),
+    };
+    for line in apply(&card, &text, file, &place)? {
+        said.push_str(&format!("  {line}\n"));
+    }
+    output::print(&said)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Checks all of it, then does it; each step can be done again after a power cut. The card is cleared last.
@@ -81,9 +105,16 @@ fn obey(file: &Path, root: &Path) -> anyhow::Result<Vec<String>> {
     if card == Card::default() {
         return Ok(Vec::new());
     }
-    let place = Place::new(root)?;
-    let gateway = gateway::changed(&card, &text, file, &place)?;
+    let done = apply(&card, &text, file, &Place::new(root, false)?)?;
+    let names = card.files().into_iter().filter_map(|named| named.path.file_name()?.to_str());
+    let left: String = names.map(|name| format!("{LEFT}{name}\n")).collect();
+    apply::write(file, cleared(&left).as_bytes(), 0o600)?;
+    Ok(done)
+}
 
+/// Makes the device at `place` what the card says; a line for each thing done.
+fn apply(card: &Card, text: &str, file: &Path, place: &Place) -> anyhow::Result<Vec<String>> {
+    let gateway = gateway::changed(card, text, file, place)?;
     let mut done = Vec::new();
     for named in card.files() {
         let name = named.path.file_name().context("a file without a name")?;
@@ -96,13 +127,9 @@ fn obey(file: &Path, root: &Path) -> anyhow::Result<Vec<String>> {
         place.for_the_gateway(Path::new("latchgate.toml"), configuration.as_bytes())?;
         done.push("the configuration of the gateway changed".to_owned());
     }
-    done.extend(apply::host(&card, &place)?);
-    done.extend(apply::wifi(&card.wifi, &place)?);
-    done.extend(apply::ssh(&card.ssh, &place)?);
-
-    let names = card.files().into_iter().filter_map(|named| named.path.file_name()?.to_str());
-    let left: String = names.map(|name| format!("{LEFT}{name}\n")).collect();
-    apply::write(file, cleared(&left).as_bytes(), 0o600)?;
+    done.extend(apply::host(card, place)?);
+    done.extend(apply::wifi(&card.wifi, place)?);
+    done.extend(apply::ssh(&card.ssh, place)?);
     Ok(done)
 }
 
