@@ -8,7 +8,10 @@ use std::{
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
 use crate::{
     admin::{self, Admin, AdminSocket},
@@ -89,8 +92,12 @@ pub struct Gateway {
     state: Arc<StateDb>,
     bridges: Bridges,
     tasks: JoinSet<()>,
+    /// Those who answer operators, and what has them come to an end.
+    desk: (watch::Sender<()>, JoinSet<()>),
 }
 
+/// How long operators may take to have their answer when the gateway stops.
+const ANSWERS: Duration = Duration::from_secs(3);
 /// How long clients may take to be told that the gateway stops, and to take their last bytes.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// How often memory that is no longer needed is given back.
@@ -202,15 +209,17 @@ impl Gateway {
             config: Mutex::new(config.clone()),
         });
         tasks.spawn(obey(running.clone(), obeyed));
+        let (open, stopping) = watch::channel(());
+        let mut desk = JoinSet::new();
         if let Some(listener) = http {
             if let Ok(address) = listener.local_addr() {
                 tracing::info!(%address, "metrics over HTTP");
             }
-            tasks.spawn(admin.clone().serve_http(listener));
+            desk.spawn(admin.clone().serve_http(listener, stopping.clone()));
         }
-        tasks.spawn(admin.serve_socket(socket));
+        desk.spawn(admin.serve_socket(socket, stopping));
         attendant.start(surroundings, &mut tasks);
-        Ok(Gateway { broker, running, accounts, state, bridges, tasks })
+        Ok(Gateway { broker, running, accounts, state, bridges, tasks, desk: (open, desk) })
     }
 
     /// Where it listens, in a line for people.
@@ -250,6 +259,11 @@ impl Gateway {
     /// Takes no more connections, tells every client, and waits until they are gone, a few seconds at most.
     pub async fn stop(mut self) {
         self.running.doors.lock().await.close().await;
+        // What was asked is answered: who closed the lock must not be told that it failed.
+        let (open, mut desk) = self.desk;
+        drop(open);
+        let _ = tokio::time::timeout(ANSWERS, async { while desk.join_next().await.is_some() {} }).await;
+        drop(desk);
         self.tasks.shutdown().await;
         // While its clients can still be told.
         self.bridges.stop().await;

@@ -21,7 +21,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{broker::Broker, config::Difference, net::Tls, policy::Policy};
 
@@ -34,9 +34,9 @@ pub use socket::{AdminSocket, SocketError, connect, path};
 #[derive(Debug)]
 pub enum Command {
     /// Read the configuration, accounts and rules again, and say how it went.
-    Reload(oneshot::Sender<Result<Reloaded, String>>),
+    Reload(oneshot::Sender<Result<Reloaded, Trouble>>),
     /// Say what reading the configuration again would change.
-    Plan(oneshot::Sender<Result<Difference, String>>),
+    Plan(oneshot::Sender<Result<Difference, Trouble>>),
     /// Lift the bans of a user name, of an address or of both together, and say how many it were.
     LiftBans {
         /// User name.
@@ -50,6 +50,17 @@ pub enum Command {
     Panel(oneshot::Sender<PanelStatus>),
     /// Hold the simulated button down for this long, and say how the panel is then, or why it cannot be pressed.
     Press(Duration, oneshot::Sender<Result<PanelStatus, String>>),
+}
+
+/// Why the configuration was not read again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// It is wrong, or a file that it names is.
+    #[error("{0}")]
+    Configuration(String),
+    /// Something else stands in the way.
+    #[error("{0}")]
+    Else(String),
 }
 
 /// What reading again came to.
@@ -95,14 +106,14 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Serves the admin socket for ever.
-    pub async fn serve_socket(self, socket: AdminSocket) {
-        server::serve(socket, routes::local(self)).await;
+    /// Serves the admin socket until the sender of `stopping` is gone, and everybody who came before has an answer.
+    pub async fn serve_socket(self, socket: AdminSocket, stopping: watch::Receiver<()>) {
+        server::serve(socket, routes::local(self), stopping).await;
     }
 
-    /// Serves `/metrics` and `/healthz` over TCP for ever.
-    pub async fn serve_http(self, listener: tokio::net::TcpListener) {
-        server::serve(listener, routes::monitoring(self)).await;
+    /// Serves `/metrics` and `/healthz` over TCP, as long.
+    pub async fn serve_http(self, listener: tokio::net::TcpListener, stopping: watch::Receiver<()>) {
+        server::serve(listener, routes::monitoring(self), stopping).await;
     }
 }
 

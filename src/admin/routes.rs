@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use crate::config::Difference;
 use crate::policy::{Explanation, acl::Access};
 
-use super::{Admin, Command, Reloaded, lock, metrics, panel};
+use super::{Admin, Command, Reloaded, Trouble, lock, metrics, panel};
 
 /// Largest body in bytes: a topic and two names of the greatest length MQTT knows, escaped.
 const LARGEST: usize = 2 * 1024 * 1024;
@@ -119,20 +119,32 @@ async fn explain(State(admin): State<Admin>, body: Bytes) -> Result<Json<Explana
     }
 }
 
-async fn reload(State(admin): State<Admin>) -> Result<Json<Reloaded>, Refusal> {
-    let failed = |what: String| Refusal(StatusCode::INTERNAL_SERVER_ERROR, what);
+/// A wrong configuration has a status of its own: it is for whoever wrote it.
+fn not_read(trouble: Trouble) -> Refusal {
+    let status = match trouble {
+        Trouble::Configuration(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Trouble::Else(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    Refusal(status, trouble.to_string())
+}
+
+/// What became of a command about the configuration.
+async fn obeyed<T>(
+    admin: &Admin,
+    command: impl FnOnce(oneshot::Sender<Result<T, Trouble>>) -> Command,
+) -> Result<T, Refusal> {
+    let stopping = || Refusal(StatusCode::INTERNAL_SERVER_ERROR, "the gateway is stopping".into());
     let (done, outcome) = oneshot::channel();
-    let stopping = |_| failed("the gateway is stopping".into());
-    admin.commands.send(Command::Reload(done)).await.map_err(|_| failed("the gateway is stopping".into()))?;
-    Ok(Json(outcome.await.map_err(stopping)?.map_err(failed)?))
+    admin.commands.send(command(done)).await.map_err(|_| stopping())?;
+    outcome.await.map_err(|_| stopping())?.map_err(not_read)
+}
+
+async fn reload(State(admin): State<Admin>) -> Result<Json<Reloaded>, Refusal> {
+    obeyed(&admin, Command::Reload).await.map(Json)
 }
 
 async fn plan(State(admin): State<Admin>) -> Result<Json<Value>, Refusal> {
-    let failed = |what: String| Refusal(StatusCode::INTERNAL_SERVER_ERROR, what);
-    let (done, outcome) = oneshot::channel();
-    let stopping = |_| failed("the gateway is stopping".into());
-    admin.commands.send(Command::Plan(done)).await.map_err(|_| failed("the gateway is stopping".into()))?;
-    let Difference { live, listeners, restart } = outcome.await.map_err(stopping)?.map_err(failed)?;
+    let Difference { live, listeners, restart } = obeyed(&admin, Command::Plan).await?;
     Ok(Json(json!({ "live": live, "listeners": listeners, "restart": restart })))
 }
 

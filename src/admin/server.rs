@@ -1,6 +1,6 @@
 //! Serving HTTP to a few connections at a time, none of which can stay for ever.
 
-use std::{collections::VecDeque, fmt, time::Duration};
+use std::{collections::VecDeque, fmt, pin::pin, time::Duration};
 
 use axum::{Extension, Router, serve::Listener};
 use hyper::server::conn::http1;
@@ -10,6 +10,7 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpStream, UnixStream},
+    sync::watch,
     task::{AbortHandle, JoinSet},
 };
 
@@ -58,12 +59,21 @@ impl Named for TcpStream {
     }
 }
 
-/// Serves `router` on `listener` for ever; its connections end with it. Each request is told the [`Peer`]. When all places are
-/// taken, the connection that came first goes: whoever has left many half open must not keep `lock close` out.
-pub(super) async fn serve<L: Listener<Io: Named>>(mut listener: L, router: Router) {
+/// Serves `router` on `listener` until the sender of `stopping` is gone; whoever has come by then gets an answer. Its connections end
+/// with it. Each request is told the [`Peer`]. When all places are taken, the connection that came first goes: whoever has left
+/// many half open must not keep `lock close` out.
+pub(super) async fn serve<L: Listener<Io: Named>>(
+    mut listener: L,
+    router: Router,
+    mut stopping: watch::Receiver<()>,
+) {
     let (mut connections, mut open) = (JoinSet::new(), VecDeque::<AbortHandle>::new());
     loop {
-        let (stream, _) = listener.accept().await;
+        let stream = tokio::select! {
+            biased;
+            (stream, _) = listener.accept() => stream,
+            _ = stopping.changed() => break,
+        };
         while connections.try_join_next().is_some() {}
         open.retain(|connection| !connection.is_finished());
         if open.len() >= CONNECTIONS
@@ -72,13 +82,25 @@ pub(super) async fn serve<L: Listener<Io: Named>>(mut listener: L, router: Route
             first.abort();
         }
         let service = TowerToHyperService::new(router.clone().layer(Extension(stream.peer())));
+        let mut stopping = stopping.clone();
         open.push_back(connections.spawn(async move {
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD)
-                .serve_connection(TokioIo::new(stream), service);
+            let mut connection = pin!(
+                http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(HEAD)
+                    .serve_connection(TokioIo::new(stream), service)
+            );
+            let served = async {
+                tokio::select! {
+                    _ = connection.as_mut() => return,
+                    _ = stopping.changed() => connection.as_mut().graceful_shutdown(),
+                }
+                let _ = connection.await;
+            };
             // How it ended concerns its client alone.
-            let _ = tokio::time::timeout(LIFE, connection).await;
+            let _ = tokio::time::timeout(LIFE, served).await;
         }));
     }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
 }

@@ -16,10 +16,19 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Largest answer in bytes.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
+/// The HTTP status that says that the configuration is wrong.
+const WRONG: u16 = 422;
+
+/// What the gateway said of its configuration; exit status 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongConfiguration(String);
+
 /// Asks the gateway that uses `state`; its answer. `body` is sent as JSON.
 ///
 /// # Errors
-/// If there is none, if it may not be talked to, or if it answers with an error, which then is the message.
+/// If there is none, if it may not be talked to, or if it answers with an error, which then is the message. If the connection
+/// ends before the answer, it may have been done all the same, and the message says so.
 pub fn ask(state: &Path, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
     ask_within(PATIENCE, state, method, path, body)
 }
@@ -46,7 +55,7 @@ pub fn ask_within(
         };
         anyhow::Error::new(error).context(format!("{}: {what}", socket.display()))
     })?;
-    let lost = || format!("the gateway at {} does not answer", admin::path(state).display());
+    let lost = || lost(state, method, path);
     stream.set_read_timeout(Some(patience)).with_context(lost)?;
     let body = body.map(Value::to_string).unwrap_or_default();
     let request = format!(
@@ -60,11 +69,26 @@ pub fn ask_within(
     let value: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
     if status != 200 {
         match value["error"].as_str() {
+            Some(what) if status == WRONG => return Err(WrongConfiguration(what.to_owned()).into()),
             Some(what) => bail!("{what}"),
             None => bail!("the gateway answers {path} with HTTP status {status}: is it of another version?"),
         }
     }
     Ok(value)
+}
+
+/// What is said if no answer came, or half of one.
+fn lost(state: &Path, method: &str, path: &str) -> String {
+    let lost = format!("the gateway at {} gave no answer; is it stopping?", admin::path(state).display());
+    let look = match path {
+        _ if method == "GET" => return lost,
+        "/lock/close" | "/lock/open" | "/lock/release" => "latchgate lock status",
+        "/bans/lift" => "latchgate ban list",
+        "/panel/press" => "latchgate panel status",
+        "/reload" => "latchgate check --diff",
+        _ => return lost,
+    };
+    format!("{lost} What was asked may have been done: `{look}` says so once it runs")
 }
 
 /// Status and body of an answer.

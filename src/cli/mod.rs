@@ -202,6 +202,7 @@ fn report(error: &anyhow::Error) -> ExitCode {
     });
     let (text, status) = match wrong {
         Some(wrong) => (wrong.to_string(), BAD_USAGE),
+        None if error.is::<admin::WrongConfiguration>() => (error.to_string(), BAD_USAGE),
         None if error.is::<BadUsage>() => (format!("latchgate: {error:#}"), BAD_USAGE),
         None => (format!("latchgate: {error:#}"), FAILED),
     };

@@ -7,14 +7,14 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::{
-    admin::{self, Command, Reloaded},
-    config::{Config, Difference},
+    admin::{self, Command, Reloaded, Trouble},
+    config::{Config, ConfigError, Difference},
     panel::Panel,
     policy::{Policy, accounts::AccountError},
     system::notify,
 };
 
-use super::{backends, doors::Doors, latch::Latch, open_latch, panel, policy_settings};
+use super::{GatewayError, backends, doors::Doors, latch::Latch, open_latch, panel, policy_settings};
 
 /// What can be changed while it runs.
 pub(super) struct Running {
@@ -53,7 +53,7 @@ pub(super) async fn obey(running: Arc<Running>, mut commands: mpsc::Receiver<Com
 
 impl Running {
     /// Reads the configuration file, accounts and rules again, and applies what can be applied. An error changes nothing.
-    pub async fn reload(self: Arc<Self>) -> Result<Reloaded, String> {
+    pub async fn reload(self: Arc<Self>) -> Result<Reloaded, Trouble> {
         notify::reloading();
         let outcome = self.clone().blocking(Self::apply).await;
         notify::ready(&self.status());
@@ -64,7 +64,7 @@ impl Running {
                     tracing::warn!(?restart, "these changes take a restart of the gateway");
                 }
             }
-            Err(error) => tracing::error!(error, "nothing was changed: what was in force stays in force"),
+            Err(error) => tracing::error!(%error, "nothing was changed: what was in force stays in force"),
         }
         outcome
     }
@@ -78,13 +78,13 @@ impl Running {
     }
 
     /// What [`Running::reload`] would do.
-    async fn plan(self: Arc<Self>) -> Result<Difference, String> {
+    async fn plan(self: Arc<Self>) -> Result<Difference, Trouble> {
         self.blocking(|running| {
             let new = running.read()?;
             let doors = running.doors.blocking_lock();
-            doors.prepare(&new).map_err(|error| chain(&error))?;
-            open_latch(&new).map_err(|error| chain(&error))?;
-            backends::open(&new).map_err(|error| chain(&error))?;
+            doors.prepare(&new)?;
+            open_latch(&new)?;
+            backends::open(&new)?;
             Ok(running.config.lock().difference(&new))
         })
         .await
@@ -92,26 +92,26 @@ impl Running {
 
     async fn blocking<T: Send + 'static>(
         self: Arc<Self>,
-        work: impl FnOnce(&Self) -> Result<T, String> + Send + 'static,
-    ) -> Result<T, String> {
+        work: impl FnOnce(&Self) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, Trouble> {
         let outcome = tokio::task::spawn_blocking(move || work(&self)).await;
-        outcome.unwrap_or_else(|error| Err(error.to_string()))
+        outcome.unwrap_or_else(|error| Err(Trouble::Else(error.to_string())))
     }
 
     /// The configuration as its file says now; without a file, as it was.
-    fn read(&self) -> Result<Config, String> {
+    fn read(&self) -> Result<Config, Trouble> {
         let config = self.config.lock().clone();
         match &config.file {
             // It would mean that everything is as built in; far more likely somebody is just writing it.
             Some(file) if std::fs::metadata(file).is_ok_and(|file| file.len() == 0) => {
-                Err(format!("{} is empty", file.display()))
+                Err(Trouble::Configuration(format!("{} is empty", file.display())))
             }
-            Some(file) => Config::load(Some(file)).map_err(|error| error.to_string()),
+            Some(file) => Ok(Config::load(Some(file))?),
             None => Ok(config),
         }
     }
 
-    fn apply(&self) -> Result<Reloaded, String> {
+    fn apply(&self) -> Result<Reloaded, Trouble> {
         let new = self.read()?;
         let mut doors = self.doors.blocking_lock();
         let (difference, next) = {
@@ -119,16 +119,16 @@ impl Running {
             (config.difference(&new), config.with_live(new.clone()))
         };
         // From here to the first change everything that can fail is done.
-        let prepared = doors.prepare(&next).map_err(|error| chain(&error))?;
-        let second_factor = open_latch(&next).map_err(|error| chain(&error))?;
+        let prepared = doors.prepare(&next)?;
+        let second_factor = open_latch(&next)?;
         // As a restart would: what it would refuse is refused now. Of what was read, text files are put in force below.
-        let fresh = backends::open(&new).map_err(|error| chain(&error))?;
+        let fresh = backends::open(&new)?;
         // The order of backends is known by a listener's name.
         let rules = match difference.live.is_empty() && difference.listeners.is_empty() {
             true => self.policy.reload(),
             false => self.change(&next),
         };
-        rules.map_err(|error| format!("accounts and rules cannot be read: {error}"))?;
+        rules.map_err(|error| Trouble::Else(format!("accounts and rules cannot be read: {error}")))?;
         self.policy.take_files(&fresh.list);
         self.policy.with_desks(|desk| desk.remote().reload());
         doors.change(&next, prepared);
@@ -157,6 +157,21 @@ impl Running {
         }
         let backends = backends::order(config, there);
         self.policy.change(policy_settings(config, backends))
+    }
+}
+
+impl From<ConfigError> for Trouble {
+    fn from(error: ConfigError) -> Self {
+        Trouble::Configuration(chain(&error))
+    }
+}
+
+impl From<GatewayError> for Trouble {
+    fn from(error: GatewayError) -> Self {
+        match error {
+            GatewayError::Config(wrong) => wrong.into(),
+            error => Trouble::Else(chain(&error)),
+        }
     }
 }
 

@@ -85,17 +85,21 @@ fn a_bad_file_changes_nothing_and_says_so() {
     let port = free_port();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port that is taken");
     let taken = taken.local_addr().map(|address| (taken, address.port())).expect("its address");
-    for (wrong, complaint) in [
-        ("[log]\nlevle = 1".to_owned(), "levle"),
+    // Bug: a wrong configuration that the gateway found had the exit status of any other failure.
+    for (wrong, code, complaint) in [
+        ("[log]\nlevle = 1".to_owned(), 2, "levle"),
         (
             listener("two", port, "tls.certificate = \"nowhere.crt\"\ntls.key = \"nowhere.key\""),
+            2,
             "nowhere.crt",
         ),
-        (listener("two", port, "") + &listener("three", taken.1, ""), "cannot listen"),
+        (listener("two", port, "") + &listener("three", taken.1, ""), 1, "cannot listen"),
     ] {
         write(&subject, &format!("{first}\n{wrong}"));
-        let answer = subject.command(&["reload"]);
-        assert!(answer.code != 0 && answer.err.contains(complaint), "{answer:?}");
+        for command in [&["reload"][..], &["check", "--diff"], &["check", "--diff", "--json"]] {
+            let answer = subject.command(command).exits(code);
+            assert!(answer.err.contains(complaint), "{answer:?}");
+        }
         assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err(), "half of it was applied");
         client.ping();
     }

@@ -47,7 +47,7 @@ fn a_listener_takes_up_tls_at_its_address_and_lays_it_down_again() {
     let tls = format!("[listener.tls]\ncertificate = \"server.crt\"\nkey = \"server.key\"\n{REQUIRED}");
     // A key that belongs to another certificate: nothing happens to anybody.
     Authority::new("other").server(100).save(&subject, "wrong");
-    let said = reload(&subject, &first, &listener("door", port, &tls.replace("server.key", "wrong.key")), 1);
+    let said = reload(&subject, &first, &listener("door", port, &tls.replace("server.key", "wrong.key")), 2);
     assert!(said.contains("is not the key of the certificate in"), "{said}");
     plain.ping();
 

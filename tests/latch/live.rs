@@ -242,7 +242,7 @@ fn another_configuration_is_obeyed_without_a_restart() {
     publishes(&mut lamp, "a", 0x87);
     let secret = service.file("secret");
     std::fs::rename(&secret, service.file("elsewhere")).unwrap();
-    let answer = subject.command(&["reload"]).exits(1);
+    let answer = subject.command(&["reload"]).exits(2);
     assert!(answer.err.contains("latch.secret_file"), "{}", answer.err);
 }
 

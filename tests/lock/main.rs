@@ -11,6 +11,7 @@ mod hold;
 mod load;
 mod refusal;
 mod schedule;
+mod stopping;
 
 use serde_json::Value;
 use support::{Connect, Subject};
