@@ -58,8 +58,9 @@ impl Database {
             return Ok(false);
         }
         let new = Database::open(&self.path, migrations)?;
+        let mut connection = self.connection.lock();
         *self.opened.lock() = new.opened.into_inner();
-        *self.connection.lock() = new.connection.into_inner();
+        *connection = new.connection.into_inner();
         Ok(true)
     }
 
@@ -85,12 +86,16 @@ impl Database {
         work(&transaction)
     }
 
-    /// Writes in one transaction: all of `work`, on disk, or none of it.
+    /// Writes in one transaction: all of `work`, on disk, or none of it. Nothing is written to a file that was removed or
+    /// replaced under a running gateway: the next start would know nothing of it.
     pub fn write<T>(
         &self,
         work: impl FnOnce(&Transaction) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut connection = self.connection.lock();
+        if identity(&self.path).ok() != Some(*self.opened.lock()) {
+            return Err(StoreError::Removed { path: self.path.clone() });
+        }
         // Immediate, so that a busy file is found out before anything is read that could go stale.
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)

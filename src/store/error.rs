@@ -52,6 +52,15 @@ pub enum StoreError {
         /// The newest version known here.
         known: i64,
     },
+    /// It was removed or replaced under a running gateway.
+    #[error(
+        "{} was removed, or another file stands in its place: nothing can be kept before the gateway is restarted",
+        path.display()
+    )]
+    Removed {
+        /// The file.
+        path: PathBuf,
+    },
     /// Another process has held the file for longer than the busy timeout.
     #[error("{} is in use by another process that does not let go; try again", path.display())]
     Busy {

@@ -125,3 +125,23 @@ fn a_file_of_a_newer_release_is_refused_in_words_and_left_alone() {
     assert!(connack.session_present);
     assert!(client.receive().text().starts_with("0 "));
 }
+
+#[test]
+fn what_is_removed_under_a_running_gateway_is_told_and_nothing_more_is_promised() {
+    skip_for_mosquitto!("it writes when it stops");
+    let subject = Subject::with().lasting().start();
+    let keep = Connect::v5("away").keep_session();
+    let mut away = subject.accept(&keep);
+    away.subscribe("a", 1);
+    away.disconnect();
+    let mut publisher = subject.v5("publisher");
+    assert_eq!(publisher.say("a", "before"), 0);
+    for name in ["state.db", "lock.db"] {
+        fs::remove_file(subject.directory().join("state").join(name)).expect("it is there");
+    }
+    assert_eq!(publisher.say("a", "after"), 0x97, "the next start would know nothing of it");
+    assert!(subject.log().contains("state.db was removed"), "{}", subject.log());
+    // It is closed all the same.
+    let answer = subject.command(&["lock", "close"]).exits(1);
+    assert!(answer.err.contains("lock.db was removed"), "{answer:?}");
+}
