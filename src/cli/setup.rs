@@ -16,7 +16,7 @@ use super::{context::Context, output};
 use crate::{
     clock,
     config::Config,
-    gateway::recovery,
+    gateway::{self, recovery},
     pki::{Authority, Founding, Issued, Order, San, Use, date},
     store::AccountsDb,
     system::log,
@@ -52,23 +52,29 @@ pub fn run(args: SetupArgs, context: &Context) -> anyhow::Result<ExitCode> {
     log::start(LevelFilter::INFO, log::Target::Text)?;
     let state = &config.gateway.state;
     as_the_gateway(state)?;
+    gateway::compare_clock(state);
     // It makes the state directory too.
     let accounts = AccountsDb::open(state)?;
     let authority = state.join("pki");
     let mut out = output::stdout();
     if is_wanted(&config, &authority) {
         let sans = if args.sans.is_empty() { own_names() } else { args.sans };
-        let issued = certify(&authority, sans.clone(), clock::at_least())?;
+        let issued = certify(&authority, sans.clone(), clock::known())?;
         let names: Vec<_> = sans.iter().map(San::to_string).collect();
         writeln!(out, "certificate made for {}, valid until {}", names.join(", "), date(issued.not_after))?;
         writeln!(out, "clients trust {}", authority.join("ca.crt").display())?;
     }
     out.flush()?;
     if accounts.users()?.is_empty() {
-        let lifetime = if clock::check().is_ok() { FIRST } else { UNDATED };
+        let lifetime = if clock::check().is_ok() { FIRST } else { UNDATED + behind() };
         recovery::make_administrator_for(lifetime, &accounts, "first start")?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// By how much the clock is behind what has been, so that it makes no odds when it is set.
+fn behind() -> Duration {
+    (clock::known() - OffsetDateTime::now_utc()).try_into().unwrap_or_default()
 }
 
 /// Root must not leave files behind that the gateway cannot read.

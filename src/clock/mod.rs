@@ -4,11 +4,12 @@
 //! it would refuse good ones, and take what has expired meanwhile. The rule: the clock **is set** once
 //!
 //! - it is not behind a moment that is known to have been, by more than a day: when this program was built, and when
-//!   the gateway last wrote; and
+//!   the gateway last wrote; nor ahead of what this program can live to see; and
 //! - where systemd-timesyncd runs, that has set it since the start, or a hardware clock says the same.
 //!
-//! Where nothing runs that will set it, the first alone decides. Set once, it stays set as long as the process lives. This
-//! room owns that verdict, which is one for the whole process as the clock is one for the machine. It promises that as
+//! Where nothing runs that will set it, the first alone decides. What a time server says is nearer to the truth than when the
+//! gateway last wrote: the clock may have been ahead then. Once set it need not be confirmed again as long as the process lives,
+//! but if it leaves the bounds of the first it is not set until it is back. This room owns that verdict, which is one for the whole process as the clock is one for the machine. It promises that as
 //! long as the clock is not set no certificate is judged by it, neither well nor ill. It must never set the clock.
 
 mod signs;
@@ -31,6 +32,9 @@ pub const BUILT: i64 = match option_env!("SOURCE_DATE_EPOCH") {
 };
 /// 2025-01-01: nothing of this was there before.
 const EARLIEST: i64 = 1_735_689_600;
+/// What no clock can say that is right: nobody runs this 25 years after it was built, and a hardware clock whose battery is new says
+/// anything.
+const NEVER: i64 = BUILT + 25 * 365 * 86_400;
 /// By how much the clock may be behind, and a hardware clock beside it, in seconds: one may run in local time, another be put
 /// right by a little, and no certificate is about hours.
 const SLACK: i64 = 86_400;
@@ -50,6 +54,11 @@ pub enum Unset {
         /// The moment.
         latest: i64,
     },
+    /// The clock says a time to which this program will not be used.
+    Ahead {
+        /// What it says, in seconds since 1970.
+        now: i64,
+    },
     /// systemd-timesyncd runs, and has not reached a time server yet.
     Waiting,
 }
@@ -59,6 +68,14 @@ impl fmt::Display for Unset {
         match *self {
             Unset::Behind { now, latest } => {
                 write!(f, "the clock is not set: it says {}, and {} has been", Day(now), Day(latest))
+            }
+            Unset::Ahead { now } => {
+                write!(
+                    f,
+                    "the clock is not set: it says {}, and this program was made in {}",
+                    Day(now),
+                    Day(BUILT)
+                )
             }
             Unset::Waiting => {
                 f.write_str("the clock is not set: no time server has answered since the start")
@@ -88,9 +105,11 @@ impl Unset {
     }
 }
 
-/// Says that `moment`, in seconds since 1970, has been: a clock that is behind it is not set.
+/// Says that `moment`, in seconds since 1970, has been: a clock that is behind it is not set. One that cannot have been is forgotten.
 pub fn has_been(moment: i64) {
-    LATEST.fetch_max(moment, Ordering::Relaxed);
+    if moment < NEVER {
+        LATEST.fetch_max(moment, Ordering::Relaxed);
+    }
 }
 
 /// Whether the clock is set: cheap once it is, else a few small files are read.
@@ -98,18 +117,35 @@ pub fn has_been(moment: i64) {
 /// # Errors
 /// Why it is not.
 pub fn check() -> Result<(), Unset> {
-    if SET.load(Ordering::Relaxed) {
+    let (now, latest, was_set) = (now(), LATEST.load(Ordering::Relaxed), SET.load(Ordering::Relaxed));
+    if was_set && is_between(now, latest).is_ok() {
         return Ok(());
     }
-    judge(now(), LATEST.load(Ordering::Relaxed), &Signs::read())?;
-    SET.store(true, Ordering::Relaxed);
-    Ok(())
+    match judge(now, latest, &Signs::read()) {
+        // Who sets it was started anew, and that is all.
+        Err(Unset::Waiting) if was_set => Ok(()),
+        Err(why) => Err(why),
+        Ok(()) => {
+            SET.store(true, Ordering::Relaxed);
+            Ok(())
+        }
+    }
 }
 
 /// Comes back once the clock is set.
 pub async fn set() {
     while check().is_err() {
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Comes back, with the reason, once the clock is not set.
+pub async fn lost() -> Unset {
+    loop {
+        match check() {
+            Ok(()) => tokio::time::sleep(LOOK).await,
+            Err(why) => return why,
+        }
     }
 }
 
@@ -121,10 +157,13 @@ pub async fn becomes_set() {
     set().await;
 }
 
-/// The time, or the latest that is known to have been, if that is later: what is made now is not older.
-pub fn at_least() -> OffsetDateTime {
-    let seconds = now().max(LATEST.load(Ordering::Relaxed));
-    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or_else(|_| OffsetDateTime::now_utc())
+/// The time; or, if it is not known, the latest that is known to have been: what is made now is valid whatever the clock will say.
+pub fn known() -> OffsetDateTime {
+    let now = OffsetDateTime::now_utc();
+    match check() {
+        Ok(()) => now,
+        Err(_) => OffsetDateTime::from_unix_timestamp(LATEST.load(Ordering::Relaxed)).unwrap_or(now),
+    }
 }
 
 /// The time for whoever judges certificates: none before the clock is set, and then nobody's is right.
@@ -139,12 +178,20 @@ impl TimeProvider for Known {
 
 /// The rule.
 fn judge(now: i64, latest: i64, signs: &Signs) -> Result<(), Unset> {
-    if now < latest.saturating_sub(SLACK) {
-        return Err(Unset::Behind { now, latest });
-    }
+    // Had the clock been ahead when the gateway last wrote, it would be behind for years after it was put right.
+    let latest = if signs.synchronised == Some(true) { BUILT } else { latest };
+    is_between(now, latest)?;
     let agrees = |other: &i64| other.abs_diff(now) <= SLACK.unsigned_abs();
     match signs.synchronised {
         Some(false) if !signs.hardware.iter().any(agrees) => Err(Unset::Waiting),
+        _ => Ok(()),
+    }
+}
+
+fn is_between(now: i64, latest: i64) -> Result<(), Unset> {
+    match now {
+        _ if now < latest.saturating_sub(SLACK) => Err(Unset::Behind { now, latest }),
+        _ if now >= NEVER => Err(Unset::Ahead { now }),
         _ => Ok(()),
     }
 }
@@ -195,14 +242,36 @@ mod tests {
 
     #[test]
     fn a_clock_behind_what_has_been_is_not_set_whoever_says_so() {
-        for signs in
-            [signs(None, &[]), signs(Some(true), &[]), signs(Some(false), &[0]), signs(None, &[NOON])]
-        {
+        for signs in [signs(None, &[]), signs(Some(false), &[0]), signs(None, &[NOON])] {
             let behind = Err(Unset::Behind { now: 0, latest: NOON });
             assert_eq!(judge(0, NOON, &signs), behind, "{signs:?}");
         }
+        let behind = Err(Unset::Behind { now: 0, latest: BUILT });
+        assert_eq!(judge(0, NOON, &signs(Some(true), &[])), behind, "not even before this was built");
         assert!(judge(NOON - SLACK - 1, NOON, &signs(None, &[])).is_err());
         assert!(judge(NOON - SLACK, NOON, &signs(None, &[])).is_ok(), "it was put right by a little");
+    }
+
+    /// Bug: a gateway that had written while the clock was ahead knew no time any more once it was right.
+    #[test]
+    fn a_time_server_knows_better_than_what_was_written_while_the_clock_was_ahead() {
+        let now = NOON - 100 * SLACK;
+        assert_eq!(judge(now, NOON, &signs(Some(true), &[])), Ok(()));
+        for unsure in [signs(Some(false), &[now]), signs(None, &[])] {
+            assert_eq!(judge(now, NOON, &unsure), Err(Unset::Behind { now, latest: NOON }));
+        }
+    }
+
+    /// Bug: a hardware clock with a new battery said 2099, and certificates had ended.
+    #[test]
+    fn a_clock_that_is_ahead_of_all_that_this_program_will_see_is_not_set() {
+        for signs in [signs(None, &[]), signs(Some(true), &[]), signs(Some(false), &[NEVER])] {
+            assert_eq!(judge(NEVER, NOON, &signs), Err(Unset::Ahead { now: NEVER }), "{signs:?}");
+        }
+        assert_eq!(judge(NEVER - 1, NOON, &signs(None, &[])), Ok(()));
+        let before = LATEST.load(Ordering::Relaxed);
+        has_been(NEVER);
+        assert_eq!(LATEST.load(Ordering::Relaxed), before, "it has not been");
     }
 
     #[test]

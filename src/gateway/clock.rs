@@ -11,14 +11,16 @@ pub fn compare(state: &Path) {
     }
 }
 
-/// Says once that the clock is not set, and once that it is.
+/// Says each time that the clock is not set, and that it is.
 pub(super) async fn tell() {
-    let Err(why) = clock::check() else { return };
-    tracing::warn!(
-        "{why}. Until it is, certificates are not judged: bridges and backends over TLS are not connected, and clients that show a \
-         certificate are refused. {}",
-        why.help()
-    );
-    clock::set().await;
-    tracing::info!("the clock is set");
+    loop {
+        let why = clock::lost().await;
+        tracing::warn!(
+            "{why}. Until it is, certificates are not judged: bridges and backends over TLS are not connected, and clients that show a \
+             certificate are refused. {}",
+            why.help()
+        );
+        clock::set().await;
+        tracing::info!("the clock is set");
+    }
 }

@@ -109,11 +109,13 @@ pub(super) struct Board {
 }
 
 impl Board {
-    /// A board that begins with `pairings`; what they know counts from `wall`, seconds since 1970, backwards.
-    pub fn new(rules: Rules, pairings: Vec<Pairing>, now: Instant, wall: u64) -> Self {
+    /// A board that begins with `pairings`; what they know counts from `wall`, seconds since 1970, backwards. Where that is not known,
+    /// nobody knows how old it is: it is worth nothing.
+    pub fn new(rules: Rules, pairings: Vec<Pairing>, now: Instant, wall: Option<u64>) -> Self {
         let mut board = Board { rules, users: BTreeMap::new(), condition: Condition::Starting, since: now };
         for pairing in pairings {
-            let known = pairing.known.as_ref().and_then(|known| board.age(known, now, wall));
+            let known =
+                pairing.known.as_ref().zip(wall).and_then(|(known, wall)| board.age(known, now, wall));
             board.add(pairing, known, now, false);
         }
         board
@@ -172,6 +174,11 @@ impl Board {
     /// Has everyone asked about again at once, under other rules.
     pub fn change(&mut self, rules: Rules, now: Instant) {
         self.rules = rules;
+        self.hurry(now);
+    }
+
+    /// Has everyone asked about again at once, since what stood in the way is gone.
+    pub fn hurry(&mut self, now: Instant) {
         self.users.values_mut().for_each(|user| user.due = now);
     }
 

@@ -12,6 +12,7 @@ use super::{
     Client, Error, Fault, PairingError, PairingStore, Rules, State, Switch,
     board::{Board, Question},
 };
+use crate::clock;
 
 pub use super::board::{Condition, UserView, View};
 
@@ -26,6 +27,8 @@ pub struct Watcher {
     rules: Rules,
     changes: Option<watch::Receiver<(Client, Rules)>>,
     revision: u64,
+    /// Whether the clock was not set when that was last looked at.
+    undated: bool,
     rounds: JoinSet<(Question, Result<State, Error>)>,
     view: watch::Sender<Arc<View>>,
 }
@@ -38,9 +41,20 @@ impl Watcher {
     pub fn new(client: Client, store: Arc<dyn PairingStore>, rules: Rules) -> Result<Self, PairingError> {
         // Asked first: a change in between is then seen.
         let revision = store.revision()?;
-        let board = Board::new(rules.clone(), store.load()?, Instant::now(), wall());
+        let board =
+            Board::new(rules.clone(), store.load()?, Instant::now(), clock::check().ok().map(|()| wall()));
         let view = watch::Sender::new(Arc::new(board.view(Instant::now())));
-        Ok(Watcher { client, store, board, rules, changes: None, revision, rounds: JoinSet::new(), view })
+        Ok(Watcher {
+            client,
+            store,
+            board,
+            rules,
+            changes: None,
+            revision,
+            undated: false,
+            rounds: JoinSet::new(),
+            view,
+        })
     }
 
     /// How everything stands, now and after each change.
@@ -89,8 +103,13 @@ impl Watcher {
         }
     }
 
-    /// Takes in what was changed: pairings, and the configuration.
+    /// Takes in what was changed: pairings, the configuration, and the clock, without which nobody can be asked.
     async fn follow(&mut self) {
+        let undated = clock::check().is_err();
+        if self.undated && !undated {
+            self.board.hurry(Instant::now());
+        }
+        self.undated = undated;
         if let Some(changes) = &mut self.changes
             && changes.has_changed().unwrap_or(false)
         {

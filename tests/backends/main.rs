@@ -5,6 +5,7 @@ mod support;
 
 mod cdb;
 mod chain;
+mod clock;
 mod daemon;
 mod differential;
 mod files;

@@ -12,7 +12,7 @@ use crate::support::{Client, Connect, Subject, Subscribe, eventually, packet::VE
 
 /// The server, with a client `device-SECONDS` for each lifetime of tokens.
 fn server() -> Peer {
-    Peer::node("oidc.mjs")
+    Peer::node("oidc.mjs", &[])
 }
 
 /// A new token of the client that gets `seconds`.
@@ -24,6 +24,17 @@ fn token(server: &Peer, seconds: u32, scope: &str) -> String {
         &["grant_type=client_credentials", &format!("scope={scope}")],
     );
     let answer: Value = serde_json::from_str(&answer).expect("JSON");
+    answer["access_token"].as_str().unwrap_or_else(|| panic!("no token: {answer}")).to_owned()
+}
+
+/// A token of a server at `localhost` that has TLS.
+pub fn token_over_tls(server: &Peer, ca: &str) -> String {
+    let output = Command::new("curl")
+        .args(["-s", "-u", "device-600:secret", "--cacert", ca, "-d", "grant_type=client_credentials"])
+        .args(["--data-urlencode", "scope=mqtt:write:a", &format!("https://localhost:{}/token", server.port)])
+        .output()
+        .expect("curl is installed");
+    let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     answer["access_token"].as_str().unwrap_or_else(|| panic!("no token: {answer}")).to_owned()
 }
 

@@ -52,11 +52,11 @@ impl Peer {
     }
 
     /// A program for node, with the packages that tests/run installs.
-    pub fn node(program: &str) -> Self {
+    pub fn node(program: &str, arguments: &[&str]) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let path = root.join("tests/peers/backends").join(program);
         let mut command = Command::new("node");
-        command.arg(path).arg(root.join("target/node-backends")).stderr(Stdio::null());
+        command.arg(path).arg(root.join("target/node-backends")).args(arguments).stderr(Stdio::null());
         Self::of(launch(command, 1))
     }
 

@@ -10,7 +10,7 @@ use crate::support::{Client, Connect, Subject, eventually, packet::VERSIONS};
 /// Answers come quickly, or are given up.
 const IMPATIENT: &str = "timeout = \"1s\"\nretries = 1\nrecheck = \"1s\"";
 
-struct Postgres(Daemon);
+pub struct Postgres(pub Daemon);
 
 impl Database for Postgres {
     fn name(&self) -> &'static str {
@@ -34,7 +34,7 @@ impl Database for Postgres {
     }
 }
 
-struct Mariadb(Daemon);
+pub struct Mariadb(pub Daemon);
 
 impl Database for Mariadb {
     fn name(&self) -> &'static str {

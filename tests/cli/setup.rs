@@ -84,3 +84,35 @@ fn somebody_elses_certificate_and_accounts_are_left_alone() {
     assert_eq!((answer.out.as_str(), shown(&answer)), ("", None));
     assert!(!place.path().join("state/pki").exists() && !place.path().join("mine.crt").exists());
 }
+
+/// Bug: a device whose clock was ahead at the first start made itself a certificate of the future.
+#[test]
+fn a_certificate_made_while_the_clock_is_not_set_is_valid_whatever_the_clock_says_later() {
+    for when in ["2001-01-01 00:00:00", "2099-01-01 00:00:00"] {
+        let (place, port) = closed_gateway();
+        let made = Command::new("faketime")
+            .args([when, EXECUTABLE, "--config", "latchgate.toml", "setup"])
+            .current_dir(place.path())
+            .output()
+            .expect("faketime is installed: run tests/run once");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let mut gateway = Command::new(EXECUTABLE)
+            .args(["--config", "latchgate.toml", "run"])
+            .current_dir(place.path())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the gateway starts");
+        eventually("it listens", || TcpStream::connect(("127.0.0.1", port)).ok());
+        let answer =
+            Answer { code: 0, out: String::new(), err: String::from_utf8_lossy(&made.stderr).into_owned() };
+        let password = shown(&answer).unwrap_or_else(|| panic!("no password in {}", answer.err));
+        let line = format!(
+            "pub -h localhost -p {port} --cafile state/pki/ca.crt -u recovery -P {password} -t hello -m x -q 1"
+        );
+        let words: Vec<_> = line.split(' ').collect();
+        let said = crate::support::subject::latchgate(place.path(), &words, "");
+        let _ = gateway.kill();
+        let _ = gateway.wait();
+        assert_eq!(said.code, 0, "{when}: {said:?}");
+    }
+}

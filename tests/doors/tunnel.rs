@@ -98,7 +98,11 @@ impl Dialer {
         match answer {
             Some(Packet::ConnAck { code, .. }) => Ok((client, code)),
             Some(other) => panic!("expected CONNACK, got {other:?}"),
-            None => Err(first.or_else(ended).expect("nothing follows a handshake but the end").to_string()),
+            None => {
+                // It may have ended in order: then the tunnel waits for this end too.
+                drop(client);
+                Err(first.or_else(ended).expect("nothing follows a handshake but the end").to_string())
+            }
         }
     }
 

@@ -63,10 +63,21 @@ impl Answer {
 
 /// Runs the executable under test with `input` on its standard input.
 pub fn latchgate(directory: &Path, arguments: &[&str], input: &str) -> Answer {
+    latchgate_with(directory, arguments, input, &[])
+}
+
+/// The same with more in its environment.
+pub fn latchgate_with(
+    directory: &Path,
+    arguments: &[&str],
+    input: &str,
+    environment: &[(&str, String)],
+) -> Answer {
     let mut child = Command::new(EXECUTABLE)
         .args(arguments)
         .current_dir(directory)
         .env_remove("LATCHGATE_CONFIG")
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -101,6 +112,16 @@ pub fn free_port() -> u16 {
         }
     }
     panic!("none of 20,000 ports is free");
+}
+
+/// The environment of a program whose clock is what this file says.
+pub fn clock(file: &Path) -> [(&'static str, String); 4] {
+    [
+        ("LD_PRELOAD", "/usr/$LIB/faketime/libfaketimeMT.so.1".to_owned()),
+        ("FAKETIME_TIMESTAMP_FILE", file.display().to_string()),
+        ("FAKETIME_NO_CACHE", "1".to_owned()),
+        ("DONT_FAKE_MONOTONIC", "1".to_owned()),
+    ]
 }
 
 /// Settings of the server, made before it starts.
@@ -166,10 +187,7 @@ impl Settings {
 
     /// The server's clock is what this file says, as `faketime` understands it; it may be written anew.
     pub fn clock(self, file: &Path) -> Self {
-        self.environment("LD_PRELOAD", "/usr/$LIB/faketime/libfaketimeMT.so.1")
-            .environment("FAKETIME_TIMESTAMP_FILE", &file.display().to_string())
-            .environment("FAKETIME_NO_CACHE", "1")
-            .environment("DONT_FAKE_MONOTONIC", "1")
+        clock(file).iter().fold(self, |settings, (name, value)| settings.environment(name, value))
     }
 
     /// Makes the server and starts it.
@@ -350,6 +368,13 @@ impl Subject {
         let mut all = vec!["--config", path_text(&self.config)];
         all.extend(arguments);
         latchgate(self.directory.path(), &all, input)
+    }
+
+    /// Runs a command whose clock is what the file says.
+    pub fn command_by_clock(&self, file: &Path, arguments: &[&str]) -> Answer {
+        let mut all = vec!["--config", path_text(&self.config)];
+        all.extend(arguments);
+        latchgate_with(self.directory.path(), &all, "", &clock(file))
     }
 
     pub fn config(&self) -> &Path {

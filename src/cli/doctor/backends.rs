@@ -1,6 +1,7 @@
 //! The backends that logins and rights are asked of.
 
 use super::finding::Findings;
+use crate::clock;
 use crate::config::Config;
 use crate::gateway;
 use crate::policy::auth::{
@@ -40,6 +41,11 @@ async fn ask(desk: &Desk, superusers: bool, place: &str, findings: &mut Findings
     for Probed { question, outcome } in probed {
         match outcome {
             _ if question == "superuser" && !superusers => {}
+            Err(failure) if failure.undated => findings.wrong(
+                place,
+                format!("it cannot be asked ({question}): {}", failure.what),
+                clock::HELP,
+            ),
             Err(failure) => findings.wrong(
                 place,
                 format!("it does not answer ({question}): {}", failure.what),

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use super::finding::Findings;
 use crate::clock;
 use crate::config::{Config, NamedFile};
+use crate::gateway::compare_clock;
 use crate::pki::{Certificate, EARLIEST, date, days_left};
 use crate::store::last_written;
 
@@ -15,24 +16,43 @@ use crate::store::last_written;
 const AHEAD: i64 = 60;
 /// Days left on which the end of a certificate is told.
 const SOON: i64 = 30;
+
 /// Compares the clock with what is known of the time.
 pub fn look(config: &Config, findings: &mut Findings) {
     let now = OffsetDateTime::now_utc();
     let seconds = now.unix_timestamp();
-    let written = last_written(&config.gateway.state);
-    if seconds < EARLIEST {
-        let what = format!("it says {}, before this program existed: it was never set", date(seconds));
-        findings.wrong("the clock", what, clock::HELP);
-    } else if let Some((file, written)) = written.filter(|(_, at)| *at > seconds + AHEAD) {
-        let what =
-            format!("it says {}, but {file} was written at {}: it is behind", date(seconds), date(written));
-        findings.wrong("the clock", what, format!("{}; {}", clock::HELP, clock::AHEAD_ONCE));
-    } else if let Err(why) = clock::check() {
-        let what =
-            format!("{why}; until then nothing is connected over TLS, and no client's certificate is taken");
-        findings.wrong("the clock", what, why.help());
-    } else {
-        synchronisation(seconds, findings);
+    compare_clock(&config.gateway.state);
+    let written = last_written(&config.gateway.state).filter(|(_, at)| *at > seconds + AHEAD);
+    let unset = clock::check().err();
+    let help = match &written {
+        Some(_) => format!("{}; {}", clock::HELP, clock::AHEAD_ONCE),
+        None => clock::HELP.to_owned(),
+    };
+    let what = match (&written, unset) {
+        _ if seconds < EARLIEST => Some(format!(
+            "the clock is not set: it says {}, before this program existed: it was never set",
+            date(seconds)
+        )),
+        (Some((file, at)), unset) => {
+            let unset = if unset.is_some() { "the clock is not set: " } else { "" };
+            Some(format!("{unset}it says {}, but {file} was written at {}", date(seconds), date(*at)))
+        }
+        (None, Some(why)) => Some(why.to_string()),
+        (None, None) => None,
+    };
+    match what {
+        Some(what) if unset.is_some() => {
+            let what = format!(
+                "{what}. Until it is set nothing is connected over TLS, and no client's certificate is taken"
+            );
+            findings.wrong("the clock", what, help);
+        }
+        Some(what) => findings.warn("the clock", format!("{what}: it is behind, or was ahead then"), help),
+        None => synchronisation(seconds, findings),
+    }
+    // Nor are certificates judged here.
+    if unset.is_some() {
+        return;
     }
     for (file, is_server) in certificates(config) {
         // A file that is no certificate was told with the configuration.

@@ -1,6 +1,7 @@
 //! The Latch service: whether it answers, and knows this application.
 
 use super::finding::Findings;
+use crate::clock;
 use crate::config::Config;
 use crate::gateway;
 use crate::latch::Fault;
@@ -21,6 +22,7 @@ pub async fn look(config: &Config, findings: &mut Findings) {
         }
         Err(error) => {
             let help = match error.fault() {
+                Fault::NotAnswering if clock::check().is_err() => clock::HELP,
                 Fault::NotAnswering => {
                     "is there a way to it (DNS, firewall, proxy), and is `latch.host` right? `latch.on_error` says what counts until then"
                 }

@@ -45,7 +45,7 @@ impl Story {
     fn begin(rules: Rules, pairings: Vec<Pairing>) -> Self {
         // Far enough from the beginning of the clock that times before it can be told.
         let now = Instant::now() + Duration::from_secs(100_000);
-        Story { board: Board::new(rules, pairings, now, WALL), now, wall: WALL }
+        Story { board: Board::new(rules, pairings, now, Some(WALL)), now, wall: WALL }
     }
 
     fn pass(&mut self, seconds: u64) {
@@ -183,6 +183,9 @@ fn what_was_noted_counts_after_a_restart_for_the_rest_of_the_grace() {
         "the clock was set back"
     );
     assert_eq!(Story::begin(rules(), vec![known(0)]).closed("a").unwrap(), SHUT);
+    let undated = Board::new(rules(), vec![known(WALL - 5)], Instant::now(), None);
+    let view = undated.view(Instant::now());
+    assert_eq!(view.users[0].closed, SHUT, "the clock is not set: the time since is not known");
 }
 
 #[test]

@@ -63,12 +63,18 @@ impl Presented {
     }
 }
 
-/// Verifies a chain as the handshake does.
-pub(super) fn verify(
+/// Verifies the chain of a session that is resumed, as the handshake would have.
+pub(super) fn verify_now(
     active: &Active,
     chain: &[CertificateDer<'_>],
     at: UnixTime,
 ) -> Result<(), &'static str> {
+    clock::check().map_err(|_| UNSET)?;
+    verify(active, chain, at)
+}
+
+/// Verifies a chain as of a time.
+fn verify(active: &Active, chain: &[CertificateDer<'_>], at: UnixTime) -> Result<(), &'static str> {
     let (Some(verifier), Some((first, rest))) = (&active.files.verifier, chain.split_first()) else {
         return Err("certificates are no longer asked for");
     };
@@ -79,6 +85,9 @@ pub(super) fn verify(
     }
 }
 
+/// Why nobody's certificate is taken.
+const UNSET: &str = "the clock of this machine is not set, so certificates are not judged yet";
+
 /// Why a client's certificate is refused.
 pub(super) fn in_words(error: &CertificateError) -> &'static str {
     use CertificateError::*;
@@ -88,9 +97,7 @@ pub(super) fn in_words(error: &CertificateError) -> &'static str {
         NotValidYet | NotValidYetContext { .. } => "the certificate is not valid yet: is a clock wrong?",
         UnknownIssuer => "the certificate is from none of the authorities in client_ca",
         UnknownRevocationStatus => "crl has no list of the certificate's authority",
-        Other(_) if clock::check().is_err() => {
-            "the clock of this machine is not set, so certificates are not judged yet"
-        }
+        Other(_) if clock::check().is_err() => UNSET,
         InvalidPurpose | InvalidPurposeContext { .. } => "the certificate is not one for clients",
         _ => "the certificate is not valid",
     }

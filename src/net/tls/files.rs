@@ -32,7 +32,7 @@ const SESSIONS: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Files {
     pub server: Arc<ServerConfig>,
-    /// `None`: clients show no certificate.
+    /// Judges as of any time, whatever the clock says now. `None`: clients show no certificate.
     pub verifier: Option<Arc<dyn ClientCertVerifier>>,
     /// When the files run out, the gateway's certificate first.
     pub terms: Vec<Term>,
@@ -57,15 +57,14 @@ impl Files {
         let verifier = match (tls.client_certificate, &tls.client_ca) {
             (ClientCertificate::None, _) | (_, None) => None,
             (asked, Some(authorities)) => {
-                let verifier = verifier(tls, asked, authorities, &provider, &mut terms, &mut warnings)?;
-                Some(Arc::new(Dated(verifier)) as Arc<dyn ClientCertVerifier>)
+                Some(verifier(tls, asked, authorities, &provider, &mut terms, &mut warnings)?)
             }
         };
         let builder = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| unusable(&tls.certificate, error))?;
         let builder = match &verifier {
-            Some(verifier) => builder.with_client_cert_verifier(verifier.clone()),
+            Some(verifier) => builder.with_client_cert_verifier(Arc::new(Dated(verifier.clone()))),
             None => builder.with_no_client_auth(),
         };
         let mut server = builder.with_single_cert(chain, key).map_err(|error| unusable(&tls.key, error))?;

@@ -179,7 +179,7 @@ impl Tls {
         let at = UnixTime::now();
         // In a session that is resumed nobody has looked at the certificate.
         if connection.handshake_kind() == Some(HandshakeKind::Resumed)
-            && let Err(why) = client::verify(&active, chain, at)
+            && let Err(why) = client::verify_now(&active, chain, at)
         {
             let _ = tokio::time::timeout(LINGER, stream.shutdown()).await;
             return Err((Failure::Certificate(why), None));

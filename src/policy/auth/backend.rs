@@ -3,6 +3,7 @@
 use std::{fmt, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use super::{filters::Filters, password::SaltReading, token::Granted};
+use crate::clock;
 use crate::policy::{acl::Access, certificate::Shown, policy::Secret};
 
 /// What a backend says to a question.
@@ -90,6 +91,8 @@ pub struct Failure {
     pub again: bool,
     /// Whether other questions are likely to fare alike, so that a backend that goes on like this is left alone.
     pub sick: bool,
+    /// Whether the clock is not set, so that the backend itself was not asked.
+    pub undated: bool,
 }
 
 /// A question on its way.
@@ -175,17 +178,22 @@ impl Reply {
 impl Failure {
     /// Something that may go better next time.
     pub fn passing(what: impl fmt::Display) -> Self {
-        Failure { what: what.to_string(), again: true, sick: true }
+        Failure { what: what.to_string(), again: true, sick: true, undated: false }
     }
 
     /// Something that an operator must mend.
     pub fn lasting(what: impl fmt::Display) -> Self {
-        Failure { what: what.to_string(), again: false, sick: true }
+        Failure { again: false, ..Self::passing(what) }
     }
 
     /// Something about this one question. Whoever can put such a question keeps nobody else from being answered.
     pub fn of_question(what: impl fmt::Display) -> Self {
-        Failure { what: what.to_string(), again: false, sick: false }
+        Failure { again: false, sick: false, ..Self::passing(what) }
+    }
+
+    /// The clock is not set, so that nobody's certificate could be judged: nothing was asked, and is as soon as it is set.
+    pub fn undated(why: clock::Unset) -> Self {
+        Failure { again: false, undated: true, ..Self::passing(why) }
     }
 
     /// What a question that cannot be put comes to: nothing is known about it there. What was answered before, when it

@@ -122,6 +122,7 @@ impl RedisBackend {
     async fn connect(&self) -> Result<MultiplexedConnection, Failure> {
         // The desk bounds the time.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        self.server.is_ready()?;
         let connection = match self.server.reach(None).await.map_err(Failure::passing)? {
             Stream::Tcp(stream) if self.server.is_encrypted() => {
                 let stream = self.server.secure(stream).await.map_err(Failure::passing)?;

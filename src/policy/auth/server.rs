@@ -19,7 +19,10 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::web::{WebError, roots};
+use super::{
+    backend::Failure,
+    web::{WebError, roots},
+};
 use crate::{clock, file, policy::policy::Secret};
 
 /// How long a connection that nobody uses is kept: less than what firewalls remember.
@@ -102,6 +105,11 @@ impl Server {
         self.tls.is_some()
     }
 
+    /// Whether a connection may be made: over TLS the server's certificate is judged.
+    pub fn is_ready(&self) -> Result<(), Failure> {
+        if self.is_encrypted() { clock::check().map_err(Failure::undated) } else { Ok(()) }
+    }
+
     /// The password as text.
     pub fn password(&self) -> Option<&str> {
         self.settings.password.as_ref().and_then(|password| std::str::from_utf8(&password.0).ok())
@@ -128,7 +136,6 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        clock::check().map_err(io::Error::other)?;
         let (config, name) = self.tls.as_ref().ok_or_else(|| io::Error::other("TLS is not configured"))?;
         TlsConnector::from(config.clone()).connect(name.clone(), stream).await
     }

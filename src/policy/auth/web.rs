@@ -89,7 +89,7 @@ impl Web {
         let agent = header::HeaderValue::from_static(concat!("latchgate/", env!("CARGO_PKG_VERSION")));
         request.headers_mut().entry(header::USER_AGENT).or_insert(agent);
         if request.uri().scheme() == Some(&Scheme::HTTPS) {
-            clock::check().map_err(Failure::passing)?;
+            clock::check().map_err(Failure::undated)?;
         }
         let length = request.body().size_hint().lower();
         let answer = self.0.request(request).await.map_err(|error| {

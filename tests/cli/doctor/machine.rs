@@ -27,19 +27,64 @@ fn a_clock_that_was_never_set_is_told() {
     report.is_wrong();
 }
 
+fn written_at(place: &tempfile::TempDir, when: &str) {
+    let ahead =
+        Command::new("touch").args(["-d", when, "state/accounts.db"]).current_dir(place.path()).status();
+    assert!(ahead.expect("touch").success());
+}
+
+/// Has systemd-timesyncd seem to run, for the program that follows alone: in a mount namespace of its own.
+const TIMESYNCD: &str = "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/timesync && exec \"$0\" \"$@\"";
+/// The same when it has reached a time server.
+const SYNCHRONISED: &str = "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/timesync && >/run/systemd/timesync/synchronized && \
+                            exec \"$0\" \"$@\"";
+
+/// Whether mounts are permitted here.
+fn in_a_namespace() -> bool {
+    let tried = Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "tmpfs", "/run"]).output();
+    let may = tried.is_ok_and(|output| output.status.success());
+    if !may {
+        eprintln!("skipped: what systemd-timesyncd says: mount is not permitted here");
+    }
+    may
+}
+
 #[test]
 fn a_clock_behind_the_last_write_is_told() {
     let place = place("");
-    let ahead = Command::new("touch")
-        .args(["-d", "2099-01-01", "state/accounts.db"])
-        .current_dir(place.path())
-        .status();
-    assert!(ahead.expect("touch").success());
+    written_at(&place, "now + 2 years");
     let report = doctor(&place);
-    let found = report.has("clock", "wrong", "accounts.db was written at 2099-01-01");
-    assert!(found["help"].as_str().is_some_and(|help| help.contains("timedatectl")), "{found}");
-    // A time server changes nothing about a clock that is right, and was years ahead once.
-    assert!(found["help"].as_str().is_some_and(|help| help.contains("`touch`")), "{found}");
+    let found = report.has("clock", "wrong", "accounts.db was written at");
+    assert!(found["what"].as_str().is_some_and(|what| what.contains("the clock is not set")), "{found}");
+    let help = found["help"].as_str().expect("help");
+    assert!(help.contains("timedatectl") && help.contains("`touch`"), "{found}");
+}
+
+#[test]
+fn a_last_write_that_the_clock_is_right_to_be_behind_is_a_warning() {
+    let place = place("");
+    written_at(&place, "2099-01-01");
+    doctor(&place).has("clock", "warning", "accounts.db was written at 2099-01-01");
+    if in_a_namespace() {
+        written_at(&place, "now + 2 years");
+        let report = doctor_under(place.path(), &["unshare", "-m", "sh", "-c", SYNCHRONISED], &[]);
+        report.has("clock", "warning", "accounts.db was written at");
+        report.is_fine();
+    }
+}
+
+#[test]
+fn a_clock_that_waits_for_a_time_server_or_is_impossibly_ahead_is_told_and_judges_no_certificate() {
+    let place = with_certificate("2025-02-01 00:00:00", "100");
+    let report = doctor_under(place.path(), &["faketime", "2099-01-01 00:00:00"], &[]);
+    report.has("clock", "wrong", "the clock is not set: it says 2099-01-01, and this program was made in");
+    let judged = |report: &Report| report.0.to_string().contains("expired on");
+    assert!(!judged(&report) && judged(&doctor(&place)), "{:#}", report.0);
+    if in_a_namespace() {
+        let report = doctor_under(place.path(), &["unshare", "-m", "sh", "-c", TIMESYNCD], &[]);
+        report.has("clock", "wrong", "the clock is not set: no time server has answered since the start");
+        assert!(!judged(&report), "{:#}", report.0);
+    }
 }
 
 #[test]

@@ -1,8 +1,10 @@
 // oidc-provider as an authorization server: opaque tokens by client credentials, introspection and revocation.
 // A client `device-SECONDS` gets tokens that live so long. It knows the scopes of the tests. Its argument is the folder where oidc-provider
-// is installed. The first line of the output is the port.
+// is installed; two more are certificate and key for TLS. The first line of the output is the port.
 
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createSecure } from 'node:https';
 import { pathToFileURL } from 'node:url';
 
 const { default: Provider } = await import(pathToFileURL(`${process.argv[2]}/node_modules/oidc-provider/lib/index.js`));
@@ -30,4 +32,8 @@ const provider = new Provider('http://127.0.0.1', {
   ttl: { ClientCredentials: (ctx, token, client) => Number(client.clientId.split('-')[1] ?? 60) },
 });
 
-const listening = createServer(provider.callback()).listen(0, '127.0.0.1', () => console.log(listening.address().port));
+const [certificate, key] = process.argv.slice(3);
+const server = certificate
+  ? createSecure({ cert: readFileSync(certificate), key: readFileSync(key) }, provider.callback())
+  : createServer(provider.callback());
+const listening = server.listen(0, '127.0.0.1', () => console.log(listening.address().port));

@@ -9,13 +9,12 @@ use super::{
     remote::Driver,
     statement::{Sql, Statement},
 };
-use crate::clock;
 use crate::policy::auth::server::{Server, ServerError, Trouble, identity_files, trusted_files};
 
 /// MySQL or MariaDB.
 pub(super) struct Mysql {
     options: Opts,
-    is_encrypted: bool,
+    server: Server,
 }
 
 impl Driver for Mysql {
@@ -47,14 +46,14 @@ impl Driver for Mysql {
                 .with_client_identity(identity);
             options = options.ssl_opts(tls);
         }
-        Ok(Mysql { options: options.into(), is_encrypted: server.is_encrypted() })
+        Ok(Mysql { options: options.into(), server })
+    }
+
+    fn server(&self) -> &Server {
+        &self.server
     }
 
     async fn connect(&self) -> Result<Conn, String> {
-        // It judges certificates by itself.
-        if self.is_encrypted {
-            clock::check().map_err(|why| why.to_string())?;
-        }
         Conn::new(self.options.clone()).await.map_err(|error| in_words(&error))
     }
 

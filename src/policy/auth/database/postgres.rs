@@ -62,6 +62,10 @@ impl Driver for Postgres {
         Ok(Postgres { server, config })
     }
 
+    fn server(&self) -> &Server {
+        &self.server
+    }
+
     async fn connect(&self) -> Result<Connection, String> {
         let socket = format!(".s.PGSQL.{}", self.server.settings.port);
         match self.server.reach(Some(&socket)).await.map_err(|error| error.to_string())? {

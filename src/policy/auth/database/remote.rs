@@ -30,7 +30,10 @@ pub(super) trait Driver: Send + Sync + Sized + 'static {
     /// Reads what it needs. Nothing is connected yet. Blocks.
     fn new(server: Server) -> Result<Self, ServerError>;
 
-    /// Connects and logs in.
+    /// Where it is.
+    fn server(&self) -> &Server;
+
+    /// Connects and logs in. Some judge certificates by themselves, so the server must be ready.
     fn connect(&self) -> impl Future<Output = Result<Self::Connection, String>> + Send;
 
     /// Has a statement carried out. It is prepared once for each connection.
@@ -63,7 +66,10 @@ impl<D: Driver> SqlServer<D> {
             let fresh = kept.is_none();
             let mut connection = match kept.take() {
                 Some(connection) => connection,
-                None => self.driver.connect().await.map_err(Failure::passing)?,
+                None => {
+                    self.driver.server().is_ready()?;
+                    self.driver.connect().await.map_err(Failure::passing)?
+                }
             };
             match self.driver.query(&mut connection, statement, values).await {
                 Ok(rows) => {

@@ -394,10 +394,11 @@ impl Desk {
                     return Ok(reply);
                 }
                 Err(failure) => {
-                    if failure.sick {
-                        self.breaker.failed(Instant::now());
-                    } else {
-                        self.breaker.succeeded();
+                    match (failure.undated, failure.sick) {
+                        // It was not asked, and must not be left alone when it can be.
+                        (true, _) => {}
+                        (false, true) => self.breaker.failed(Instant::now()),
+                        (false, false) => self.breaker.succeeded(),
                     }
                     if !failure.again || tries >= self.settings.retries {
                         return Err(failure);
