@@ -1,27 +1,28 @@
 //! The dynamic security plugin's JSON file: clients, groups and roles become accounts, roles and rules.
 //!
 //! Mosquitto asks a client's roles by their priorities, and each role's entries by theirs; the first that matches decides. Here a
-//! rule that denies beats all that allow. Wherever that makes a difference it denies more, never less.
+//! rule that denies beats all that allow. Wherever that makes a difference it denies more, never less, and is told as a loss.
 
+mod client;
+mod entry;
 mod lines;
+mod order;
 
-use std::{collections::HashMap, path::Path};
+use std::path::Path;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 
 use super::{
-    homes::{Account, Homes, Rule, Sqlite},
+    homes::{Homes, Rule, Sqlite},
     reader,
     report::{Line, Report, Verdict},
 };
-use crate::{
-    policy::auth::password::{SaltReading, StoredPassword},
-    store::accounts::check,
-};
+use crate::store::accounts::check;
 
 use Verdict::{Changed, NotPossible, Translated};
+use entry::{Entry, Read};
 use lines::Lines;
+use order::{Losses, Role};
 
 /// What each kind of entry may say; the first is its name.
 const TOP: &[&str] = &["clients", "groups", "roles", "defaultACLAccess", "anonymousGroup", "changeIndex"];
@@ -76,8 +77,8 @@ pub(super) fn translate(
     if !json.is_object() {
         return Err(format!("{}: it is no JSON object", file.display()));
     }
-    let mut import = Import { lines: Lines::new(file, &bytes, report), names: HashMap::new() };
-    if let Err(why) = import.all(&json, line, homes, report) {
+    let mut import = Import { lines: Lines::new(file, &bytes, report), line, roles: Vec::new() };
+    if let Err(why) = import.all(&json, homes, report) {
         // The database had nothing before, and half of this would allow what the other half denies.
         homes.accounts.clear();
         homes.roles.clear();
@@ -89,7 +90,8 @@ pub(super) fn translate(
     let anonymous = json["anonymousGroup"].as_str().map(group_role);
     let role = anonymous.filter(|role| homes.roles.iter().any(|(name, _)| name == role));
     import.lines.finish(report);
-    report.say(line, Changed, "a rule that denies beats every one that allows, whatever the priorities");
+    let note = "a rule that denies beats every one that allows, whatever the priorities; what may be subscribed to may be shared ($share)";
+    report.say(line, Changed, note);
     Ok(Anonymous { role })
 }
 
@@ -108,18 +110,14 @@ fn group_role(group: &str) -> String {
 
 struct Import {
     lines: Lines,
-    /// The entries of each role, for groups.
-    names: HashMap<String, Vec<Rule>>,
+    /// The line that names the file.
+    line: Line,
+    /// The roles, with their entries in the order in which Mosquitto asks them.
+    roles: Vec<Role>,
 }
 
 impl Import {
-    fn all(
-        &mut self,
-        json: &Value,
-        line: Line,
-        homes: &mut Homes,
-        report: &mut Report,
-    ) -> Result<(), String> {
+    fn all(&mut self, json: &Value, homes: &mut Homes, report: &mut Report) -> Result<(), String> {
         // What is not known may restrict somebody, so its listeners stay shut.
         let unknown = |what: String| Err(format!("it says what is not known here: {what}"));
         others(json, TOP).map_or(Ok(()), unknown)?;
@@ -128,11 +126,16 @@ impl Import {
         }
         let acls = list(&json["roles"]).iter().flat_map(|role| list(&role["acls"]));
         acls.into_iter().try_for_each(|entry| others(entry, ACL).map_or(Ok(()), unknown))?;
-        self.defaults(&json["defaultACLAccess"], line, homes, report)?;
-        list(&json["roles"]).iter().try_for_each(|role| self.role(role, homes, report))?;
+        let everyone_subscribes = self.defaults(&json["defaultACLAccess"], homes, report);
+        list(&json["roles"]).iter().try_for_each(|role| self.role(role, report))?;
+        let holders = order::holders(json, &self.roles);
+        let losses = order::losses(&self.roles, &holders, everyone_subscribes);
+        self.tell(&losses, report);
+        self.rules(&losses, homes);
         list(&json["groups"]).iter().try_for_each(|group| self.group(group, homes, report))?;
         for client in list(&json["clients"]) {
-            self.client(client, homes, report);
+            let line = self.at(&["username", text(client, "username")]);
+            client::translate(client, line, homes, report);
         }
         // The file has members at their groups.
         for group in list(&json["groups"]) {
@@ -144,14 +147,8 @@ impl Import {
         Ok(())
     }
 
-    /// What counts where no role says anything.
-    fn defaults(
-        &mut self,
-        defaults: &Value,
-        line: Line,
-        homes: &mut Homes,
-        report: &mut Report,
-    ) -> Result<(), String> {
+    /// What counts where no role says anything; whether everything can be subscribed to.
+    fn defaults(&mut self, defaults: &Value, homes: &mut Homes, report: &mut Report) -> bool {
         for (key, otherwise, access) in [
             ("publishClientSend", false, "publish"),
             ("publishClientReceive", true, "receive"),
@@ -164,64 +161,116 @@ impl Import {
                 if access != "publish" {
                     homes.rule("*", access, "$SYS/#");
                 }
-                let at = self.lines.of(&[key]).unwrap_or(line);
-                report.say(at, Translated, format!("a rule for everyone: allow {access} #"));
+                report.say(self.at(&[key]), Translated, format!("a rule for everyone: allow {access} #"));
             }
         }
         if defaults["unsubscribe"].as_bool() == Some(false) {
-            let at = self.lines.of(&["unsubscribe"]).unwrap_or(line);
-            report.say(at, Changed, "everybody may unsubscribe");
+            report.say(self.at(&["unsubscribe"]), Changed, "everybody may unsubscribe");
         }
-        Ok(())
+        defaults["subscribe"].as_bool().unwrap_or(false)
     }
 
-    fn role(&mut self, role: &Value, homes: &mut Homes, report: &mut Report) -> Result<(), String> {
+    /// The first line that holds all of these as strings; if there is none, that which names the file.
+    fn at(&self, words: &[&str]) -> Line {
+        self.lines.of(words).unwrap_or(self.line)
+    }
+
+    fn role(&mut self, role: &Value, report: &mut Report) -> Result<(), String> {
         let name = text(role, "rolename");
-        let line = self.lines.of(&["rolename", name]);
+        let line = self.at(&["rolename", name]);
         if let Err(why) = check::role_name(name) {
             // A role can deny something, so it cannot simply be left out.
             return Err(format!("the role {name:?} cannot be made: {why}"));
         }
-        let mut rules = Vec::new();
-        for entry in list(&role["acls"]) {
-            match rule(name, entry) {
-                Ok(Some(rule)) => {
-                    let literal = entry["acltype"] == "subscribeLiteral" && rule.filter.contains(['+', '#']);
-                    if let Some(line) = line.filter(|_| literal && rule.deny) {
+        if self.roles.iter().any(|(taken, _)| taken == name) {
+            return Err(format!("two roles are called {name:?}"));
+        }
+        let mut entries = Vec::new();
+        for acl in list(&role["acls"]) {
+            match entry::read(acl) {
+                Read::Rule(entry) => {
+                    if entry.literal && !entry.deny {
                         let note = format!(
-                            "every subscription within {:?} is denied, not that filter alone",
-                            rule.filter
+                            "subscribe {:?} is allowed with every filter within it",
+                            entry.filter.as_str()
                         );
                         report.say(line, Changed, note);
                     }
-                    rules.push(rule);
+                    entries.push(entry);
                 }
-                Ok(None) => {
-                    if let Some(line) = line {
-                        report.say(
-                            line,
-                            Changed,
-                            "everybody may unsubscribe, and $CONTROL is not there: such entries mean nothing",
-                        );
-                    }
+                Read::Wider(entry, why) => {
+                    report.say(line, NotPossible, why);
+                    entries.push(entry);
                 }
-                Err(why) => {
-                    if entry["allow"].as_bool() != Some(true) {
-                        return Err(format!("the role {name:?} denies what no rule can say: {why}"));
-                    }
-                    if let Some(line) = line {
-                        report.say(line, NotPossible, format!("an entry of it is left out: {why}"));
-                    }
+                Read::Nothing => report.say(
+                    line,
+                    Changed,
+                    "everybody may unsubscribe, and $CONTROL is not there: such entries mean nothing",
+                ),
+                Read::Impossible(why) if acl["allow"].as_bool() != Some(true) => {
+                    return Err(format!("the role {name:?} denies what no rule can say: {why}"));
+                }
+                Read::Impossible(why) => {
+                    report.say(line, NotPossible, format!("an entry of it is left out: {why}"));
                 }
             }
         }
-        homes.roles.push((name.to_owned(), Vec::new()));
-        homes.rules.extend(rules.iter().cloned());
-        self.names.insert(name.to_owned(), rules);
-        if let Some(line) = line {
-            report.say(line, Translated, format!("the role {name:?}"));
-        }
+        order::sort(&mut entries);
+        self.roles.push((name.to_owned(), entries));
+        report.say(line, Translated, format!("the role {name:?}"));
         Ok(())
+    }
+
+    /// Says which rights are lost, and which denials need no rule.
+    fn tell(&self, losses: &Losses, report: &mut Report) {
+        for (role, entries) in self.roles.iter().enumerate() {
+            let (name, entries) = entries;
+            let line = self.at(&["rolename", name]);
+            let idle = entries.iter().enumerate().filter(|(at, _)| losses.idle.contains(&(role, *at)));
+            for (_, Entry { filter, .. }) in idle {
+                let note = format!(
+                    "nobody who has this role is allowed subscribe {:?}, so that it stays refused without a rule; one that denies                      it would deny every filter within it",
+                    filter.as_str()
+                );
+                report.say(line, Changed, note);
+            }
+        }
+        for ((role, at), from) in &losses.taken {
+            let (name, entries) = &self.roles[*role];
+            let Entry { access, filter, literal, .. } = &entries[*at];
+            let loser = from.map(|(role, at)| (&self.roles[role].0, &self.roles[role].1[at].filter));
+            let loser = match loser {
+                Some((other, allowed)) => format!("what {other:?} allows, {access} {:?}", allowed.as_str()),
+                None => "what everybody may".to_owned(),
+            };
+            let filter = filter.as_str();
+            let why = if *literal {
+                format!(
+                    "a rule can deny {access} {filter:?} only with every filter within it, and so refuses {loser}"
+                )
+            } else {
+                format!(
+                    "the rule that denies {access} {filter:?} counts before all that allow, and so refuses {loser}, which came first"
+                )
+            };
+            let note = format!(
+                "{why}; if that shall be allowed: latchgate acl remove role:{name} {access} '{filter}' --deny"
+            );
+            report.say(self.at(&["rolename", name]), NotPossible, note);
+        }
+    }
+
+    /// Makes the roles and their rules.
+    fn rules(&mut self, losses: &Losses, homes: &mut Homes) {
+        for (role, (name, entries)) in self.roles.iter_mut().enumerate() {
+            let mut at = 0;
+            entries.retain(|_| {
+                at += 1;
+                !losses.idle.contains(&(role, at - 1))
+            });
+            homes.roles.push((name.clone(), Vec::new()));
+            homes.rules.extend(rules_of(name, entries));
+        }
     }
 
     /// A group is the roles that its members are given.
@@ -234,63 +283,12 @@ impl Import {
         }
         homes.roles.push((role.clone(), Vec::new()));
         for inner in list(&group["roles"]) {
-            let rules = self.names.get(text(inner, "rolename")).cloned().unwrap_or_default();
-            homes
-                .rules
-                .extend(rules.into_iter().map(|rule| Rule { subject: format!("role:{role}"), ..rule }));
+            let inner = self.roles.iter().find(|(name, _)| name == text(inner, "rolename"));
+            homes.rules.extend(inner.into_iter().flat_map(|(_, entries)| rules_of(&role, entries)));
         }
-        if let Some(line) = self.lines.of(&["groupname", name]) {
-            report.say(
-                line,
-                Changed,
-                format!("the role {role:?}, with what the group's roles allow and deny now"),
-            );
-        }
+        let note = format!("the role {role:?}, with what the group's roles allow and deny now");
+        report.say(self.at(&["groupname", name]), Changed, note);
         Ok(())
-    }
-
-    fn client(&mut self, client: &Value, homes: &mut Homes, report: &mut Report) {
-        let name = text(client, "username");
-        let line = self.lines.of(&["username", name]);
-        let mut say = |verdict, note: String| {
-            if let Some(line) = line {
-                report.say(line, verdict, note);
-            }
-        };
-        if let Err(why) = check::user_name(name) {
-            return say(NotPossible, format!("no account can have this name: {why}"));
-        }
-        if homes.accounts.iter().any(|account| account.name == name) {
-            return say(NotPossible, "another account has this name".to_owned());
-        }
-        let stored = stored(client);
-        if let Err(why) = &stored {
-            say(
-                NotPossible,
-                format!("its password cannot be used: {why}; give it one: latchgate user password {name}"),
-            );
-        }
-        let disabled = client["disabled"].as_bool().unwrap_or(false);
-        homes.accounts.push(Account {
-            name: name.to_owned(),
-            stored: stored.ok().flatten(),
-            superuser: false,
-            disabled,
-        });
-        if !text(client, "clientid").is_empty() {
-            say(Changed, "the account is bound to no client identifier".to_owned());
-        }
-        let roles = list(&client["roles"]).iter().map(|role| text(role, "rolename").to_owned());
-        let groups = list(&client["groups"]).iter().map(|group| group_role(text(group, "groupname")));
-        roles.chain(groups).for_each(|role| give(&role, name, homes));
-        let may_control = list(&client["roles"]).iter().any(|role| text(role, "rolename") == "admin");
-        if may_control {
-            say(
-                Changed,
-                "there is no $CONTROL: accounts are made with latchgate user, role and acl".to_owned(),
-            );
-        }
-        say(Translated, if disabled { "an account, disabled".to_owned() } else { "an account".to_owned() });
     }
 }
 
@@ -306,42 +304,13 @@ fn give(role: &str, user: &str, homes: &mut Homes) {
     }
 }
 
-/// A role's entry as a rule; none if it is about nothing that there is here.
-fn rule(role: &str, entry: &Value) -> Result<Option<Rule>, String> {
-    let filter = text(entry, "topic");
-    let access = match text(entry, "acltype") {
-        "publishClientSend" => "publish",
-        "publishClientReceive" => "receive",
-        "subscribe" | "subscribePattern" | "subscribeLiteral" => "subscribe",
-        "unsubscribe" | "unsubscribePattern" | "unsubscribeLiteral" => return Ok(None),
-        other => return Err(format!("there is no acltype {other:?}")),
-    };
-    if filter == "$CONTROL" || filter.starts_with("$CONTROL/") {
-        return Ok(None);
-    }
-    check::filter(filter)?;
-    let deny = entry["allow"].as_bool() != Some(true);
-    Ok(Some(Rule { deny, subject: format!("role:{role}"), access, filter: filter.to_owned() }))
-}
-
-/// The stored password of a client; none if it has none.
-fn stored(client: &Value) -> Result<Option<String>, String> {
-    let (key, salt) = (text(client, "password"), text(client, "salt"));
-    if key.is_empty() {
-        return Ok(None);
-    }
-    let form = match text(client, "encoded_password") {
-        "" => {
-            let iterations = client["iterations"].as_u64().ok_or("the number of iterations is missing")?;
-            let plain = |what: &str| {
-                BASE64_STANDARD.decode(what).map(|_| ()).map_err(|_| "it is not in base64".to_owned())
-            };
-            plain(key)?;
-            plain(salt)?;
-            format!("$7${iterations}${salt}${key}")
-        }
-        encoded => encoded.to_owned(),
-    };
-    StoredPassword::parse_reading(&form, SaltReading::Auto).map_err(|error| error.to_string())?;
-    Ok(Some(form))
+/// A role's entries as rules.
+fn rules_of(role: &str, entries: &[Entry]) -> impl Iterator<Item = Rule> {
+    let subject = format!("role:{role}");
+    entries.iter().map(move |Entry { deny, access, filter, .. }| Rule {
+        deny: *deny,
+        subject: subject.clone(),
+        access,
+        filter: filter.to_string(),
+    })
 }
