@@ -120,7 +120,17 @@ fn open_files(
         let file = named.into_iter().find(|file| file.path == error.file).unwrap_or_default();
         let at = error.line.map(|line| format!("in line {line}: ")).unwrap_or_default();
         let what = format!("{at}{}", error.what);
-        config.wrong(vec![file.wrong(what, "mend it, or the name of the file")])
+        let help = match error.line {
+            Some(_) => "mend that line, or name another file",
+            None if !file.path.exists() => {
+                "make it, or name another file; a relative name starts at this file's folder"
+            }
+            None if error.what.starts_with("cannot be read") => {
+                "give the gateway's user a file that it can read"
+            }
+            None => "mend it, or name another file",
+        };
+        config.wrong(vec![file.wrong(what, help)])
     })?;
     Ok(Kind::Files(Arc::new(files)))
 }

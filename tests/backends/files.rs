@@ -57,6 +57,19 @@ fn at_the_start_such_a_line_is_an_error_at_its_key() {
     assert!(answer.err.contains(place), "{answer:?}");
 }
 
+/// Bug: of a file that is not there it said to mend it.
+#[test]
+fn a_missing_file_is_to_be_made_and_one_that_cannot_be_read_to_be_given_to_the_gateway() {
+    let subject = only("", "");
+    let passwd = subject.directory().join("passwd");
+    std::fs::remove_file(&passwd).expect("remove it");
+    let answer = subject.command(&["check"]).exits(2);
+    assert!(answer.err.contains("= make it") && !answer.err.contains("mend"), "{answer:?}");
+    std::fs::create_dir(&passwd).expect("make a folder");
+    let answer = subject.command(&["check"]).exits(2);
+    assert!(answer.err.contains("= give the gateway's user a file that it can read"), "{answer:?}");
+}
+
 #[test]
 fn a_password_that_was_changed_ends_the_session_it_was_used_for() {
     let subject = only(&passwd(&["ann"]), "");

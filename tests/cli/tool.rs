@@ -188,3 +188,16 @@ fn ctrl_c_at_a_password_prompt_leaves_the_terminal_as_it_was() {
     assert!(before.contains(" echo ") && before.contains("isig "), "{before}");
     assert_eq!(settings(&rest).trim(), before.trim());
 }
+
+/// Bug: without any password it was "bad user name or password", as with a wrong one.
+#[test]
+fn a_login_without_a_password_says_that_none_was_given() {
+    let subject = Subject::start();
+    let port = subject.port().to_string();
+    for (more, told) in [(&[][..], true), (&["-P", "wrong"], false)] {
+        let words =
+            [&["pub", "-h", "127.0.0.1", "-p", &port, "-u", "phone", "-t", "a", "-m", "b"], more].concat();
+        let answer = latchgate(subject.directory(), &words, "").exits(1);
+        assert_eq!(answer.err.contains("no password was given"), told, "{answer:?}");
+    }
+}

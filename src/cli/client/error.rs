@@ -29,6 +29,11 @@ pub enum ClientError {
     /// The server said no in its CONNACK.
     #[error("the server refused the connection: {0}")]
     Refused(Outcome),
+    /// The same, of a login without a password.
+    #[error(
+        "the server refused the connection: {0}; no password was given: --password-file FILE, -P, or LATCHGATE_PASSWORD"
+    )]
+    NoPassword(Outcome),
     /// The server said why it ends the connection (version 5).
     #[error("the server ended the connection: {0}")]
     Disconnected(Outcome),

@@ -124,8 +124,15 @@ impl Client {
     /// An accepted connection, what its server takes, and whether that has a session.
     async fn open(options: &Options) -> Result<(Connection, Limits, bool), ClientError> {
         let (connection, connack) = within(options.timeout, "CONNACK", Connection::open(options)).await?;
-        if connack.outcome.reason != ReasonCode::Success {
-            return Err(ClientError::Refused(connack.outcome));
+        let reason = connack.outcome.reason;
+        if reason != ReasonCode::Success {
+            let forgotten =
+                options.username.is_some() && options.password.is_none() && options.token.is_none();
+            let about_login = matches!(reason, ReasonCode::BadUserNameOrPassword | ReasonCode::NotAuthorized);
+            return Err(match forgotten && about_login {
+                true => ClientError::NoPassword(connack.outcome),
+                false => ClientError::Refused(connack.outcome),
+            });
         }
         let limits = Limits {
             packet_size: connack.maximum_packet_size.map_or(usize::MAX, |size| size as usize),
