@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use super::askers::Doing;
 use super::console::{Console, shown};
 use crate::policy::Settings;
 use crate::policy::accounts::{AccountStore, Accounts, RuleRecord, Subject};
@@ -63,6 +64,26 @@ pub enum AclCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+impl AclCommand {
+    /// What it does with rules that somebody may or may not ask.
+    pub(super) fn doing(&self) -> Doing {
+        let of = |subject: &Subject| match subject {
+            // Bridges are under them, whoever the listeners ask.
+            Subject::Bridge(_) => Doing::Else,
+            Subject::User(name) => Doing::Rules(name.clone()),
+            Subject::Role(_) | Subject::Everyone => Doing::Edits,
+        };
+        match self {
+            AclCommand::Allow(rule) | AclCommand::Deny(rule) => of(&rule.subject),
+            AclCommand::Remove { subject: Some(Subject::Bridge(_)), .. } => Doing::Else,
+            AclCommand::Remove { .. } => Doing::Edits,
+            AclCommand::List { json: false, .. } => Doing::Lists,
+            // The answer says what each backend says.
+            AclCommand::List { .. } | AclCommand::Test { .. } => Doing::Else,
+        }
+    }
 }
 
 /// A rule to make.

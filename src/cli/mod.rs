@@ -6,6 +6,7 @@
 
 mod acl;
 mod admin;
+mod askers;
 mod ban;
 mod bench;
 mod bridge;
@@ -128,11 +129,13 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Hash(args) => hash::run(args),
         Command::User(command) => {
             let makes = matches!(command, user::UserCommand::Add { .. });
-            user::run(command, &context.state_with_accounts(makes)?)
+            let (state, doing) = (context.state_with_accounts(makes)?, command.doing());
+            askers::told(&context, &doing, &state, user::run(command, &state))
         }
         Command::Role(command) => {
             let makes = matches!(command, role::RoleCommand::Add { .. });
-            role::run(command, &context.state_with_accounts(makes)?)
+            let (state, doing) = (context.state_with_accounts(makes)?, command.doing());
+            askers::told(&context, &doing, &state, role::run(command, &state))
         }
         Command::Acl(command) => {
             let state = match command {
@@ -144,10 +147,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 // Other backends may answer, so it is no error.
                 output::note(&why);
             }
-            acl::run(command, &state, |accounts, question| {
+            let doing = command.doing();
+            let done = acl::run(command, &state, |accounts, question| {
                 let settings = gateway::open_policy_settings(&context.config()?)?;
                 Ok(acl::decide(accounts, &question, &settings))
-            })
+            });
+            askers::told(&context, &doing, &state, done)
         }
         Command::Lock(command) => lock::run(command, &context.state_dir()?),
         Command::Latch(command) => latch::run(command, &context),

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::askers::Doing;
 use super::console::Console;
 use crate::store::AccountsDb;
 use crate::store::accounts::check;
@@ -45,6 +46,18 @@ pub enum RoleCommand {
         /// User name
         user: String,
     },
+}
+
+impl RoleCommand {
+    /// What it does with roles that somebody may or may not ask.
+    pub(super) fn doing(&self) -> Doing {
+        match self {
+            RoleCommand::List { json: true } => Doing::Else,
+            RoleCommand::List { .. } => Doing::Lists,
+            RoleCommand::Grant { user, .. } | RoleCommand::Revoke { user, .. } => Doing::Needs(user.clone()),
+            RoleCommand::Add { .. } | RoleCommand::Remove { .. } => Doing::Edits,
+        }
+    }
 }
 
 /// Does what was asked with the roles in the state directory.

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use anyhow::bail;
 
+use super::askers::Doing;
 use super::console::{Console, PasswordArgs};
 use crate::policy::accounts::AccountRecord;
 use crate::policy::auth::password::once::{self, Usage};
@@ -59,6 +60,21 @@ pub enum UserCommand {
         /// User name
         name: String,
     },
+}
+
+impl UserCommand {
+    /// What it does with accounts that somebody may or may not ask.
+    pub(super) fn doing(&self) -> Doing {
+        match self {
+            UserCommand::Add { name, .. } => Doing::Adds(name.clone()),
+            UserCommand::List { json: true } => Doing::Else,
+            UserCommand::List { .. } => Doing::Lists,
+            UserCommand::Remove { name }
+            | UserCommand::Password { name, .. }
+            | UserCommand::Enable { name }
+            | UserCommand::Disable { name } => Doing::Needs(name.clone()),
+        }
+    }
 }
 
 #[derive(serde::Serialize)]

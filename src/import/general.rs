@@ -58,7 +58,7 @@ fn storing(setting: &Setting) -> Option<(Verdict, &'static str)> {
         "persistence" if setting.is_on() => (
             Changed,
             "kept sessions and retained messages are stored always, and before they are acknowledged; what is in mosquitto.db now \
-             does not come along: subscribe to # and publish the retained messages again",
+             does not come along: how retained messages can is in the README, in the section on them",
         ),
         "persistence" => (Changed, "kept sessions and retained messages are stored all the same"),
         "persistence_file" | "persistence_location" => (NotNeeded, "the folder is gateway.state"),

@@ -7,6 +7,9 @@ use super::{
 
 const ASK_ALL: &str = "rights: every backend is asked in its order, as the plugins were, not only the one that knew the password";
 
+const ADDS_ACCOUNTS: &str =
+    "sqlite: whom `latchgate user` and `acl` add; files: password_file and acl_file, as they were";
+
 /// Accounts, rules and files to be written, and the backends that are taken.
 #[derive(Debug, Default)]
 pub(super) struct Homes {
@@ -18,6 +21,8 @@ pub(super) struct Homes {
     pub rules: Vec<Rule>,
     /// What `sqlite` is used for, if it is.
     pub sqlite: Option<Sqlite>,
+    /// Whether it is there for accounts to come, beside those in files.
+    pub adds_accounts: bool,
     /// Sections of backends, by their names.
     pub backends: Vec<(&'static str, Part)>,
     /// The backends of listeners that name none.
@@ -125,7 +130,7 @@ impl Homes {
         let mut auth = Part::new(What::Section, "[auth]");
         let list = if self.otherwise.is_empty() { vec!["sqlite"] } else { self.otherwise.clone() };
         let list: Vec<toml::Value> = list.into_iter().map(Into::into).collect();
-        auth.set("backends", list, &[]);
+        auth.explained("backends", list, if self.adds_accounts { ADDS_ACCOUNTS } else { "" }, &[]);
         if self.ask_all {
             auth.explained("acl", "all", ASK_ALL, &[]);
         }

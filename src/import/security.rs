@@ -9,7 +9,7 @@ mod home;
 use std::path::Path;
 
 use super::{
-    homes::Homes,
+    homes::{Homes, Sqlite},
     listener::Door,
     model::{Model, Plugin, Security},
     report::{Line, Report, Verdict},
@@ -111,6 +111,8 @@ pub(super) fn settle(
         waiting.into_iter().partition(|set| set.acl.is_some());
     // So that whoever has no accounts finds the rules that it shares with who has.
     ruled.sort_by_key(|set| set.password.is_none());
+    // Where every listener is so, there is no need to say which.
+    let all_without = open.len() == open_sets.iter().filter(|opens| **opens).count();
     let mut shared: Vec<(String, Line)> = Vec::new();
     for set in ruled {
         let acl = set.acl.as_ref().and_then(|acl| Some((acl.text()?.to_owned(), acl.line)));
@@ -139,7 +141,13 @@ pub(super) fn settle(
             }
         }
     }
-    open.into_iter().for_each(|set| home::open(set, folder, homes, report));
+    for set in open {
+        let names = set.doors.iter().flat_map(|number| &doors[*number].addresses);
+        let names: Vec<String> = names.map(|(name, _)| format!("{name:?}")).collect();
+        let whose = if all_without { String::new() } else { format!("listener {}: ", names.join(", ")) };
+        home::open(set, &whose, folder, homes, report);
+    }
+    with_accounts(&mut sets, homes, report);
 
     let mut answers: Vec<Result<Access, Option<Line>>> = doors.iter().map(|_| Err(None)).collect();
     for set in &sets {
@@ -192,6 +200,27 @@ pub(super) fn settle(
         }
     }
     answers
+}
+
+/// Has the database asked before Mosquitto's own files, so that `user` and `acl` do afterwards what they say. Only if nobody
+/// else has it: whom another listener lets in by it would come in here too.
+fn with_accounts(sets: &mut [Set], homes: &mut Homes, report: &mut Report) {
+    let own_files = |set: &&mut Set| {
+        let only_files = set.backends.as_deref() == Some(&["files"]);
+        set.password.is_some() && set.plugins.is_empty() && only_files
+    };
+    if homes.sqlite.is_some() {
+        return;
+    }
+    for set in sets.iter_mut().filter(own_files) {
+        set.backends = Some(vec!["sqlite", "files"]);
+        homes.sqlite = Some(Sqlite::Rules);
+        homes.adds_accounts = true;
+        report.remark(
+            "latchgate user, role and acl make further accounts and their rules; those of Mosquitto stay in the copies of \
+             password_file and acl_file, which are edited as before",
+        );
+    }
 }
 
 /// What else is about clients.

@@ -1,6 +1,6 @@
 //! `user`, `role`, `acl`: what they change, what they print, what they refuse.
 
-use super::{command, command_with_input, json, workplace};
+use super::{command, command_with_input, json, workplace, write};
 use crate::support::subject::latchgate;
 
 #[test]
@@ -149,4 +149,55 @@ fn bug_a_listing_where_no_database_is_made_an_empty_one() {
     assert_eq!(std::fs::read_dir(place.path()).expect("list").count(), 1, "nothing was made");
     command(&place, "user add alice --no-password").exits(0);
     assert!(command(&place, "user list").exits(0).out.contains("alice"));
+}
+
+/// Bug: accounts and rules could be made that nobody asks, and the commands said that all was well.
+#[test]
+fn changes_that_no_listener_asks_are_told_and_those_that_one_asks_are_not() {
+    let place = workplace();
+    std::fs::write(place.path().join("passwd"), "ann:x\n\nbob:y\n").expect("write a file");
+    let files = "[gateway]\nstate = \"state\"\n[auth.files]\npassword_file = \"passwd\"\n";
+    let asks = |chain: &str| format!("{files}[auth]\nbackends = {chain}\n");
+    write(place.path(), &asks("[\"files\"]"));
+    let nobody = "no listener asks these accounts and rules, but files (passwd)";
+    for line in [
+        "user add carl --no-password",
+        "user list",
+        "user disable carl",
+        "role add lamps",
+        "role grant lamps carl",
+        "acl allow carl read a",
+        "acl deny role:lamps read a",
+        "acl list",
+        "acl remove carl read a",
+    ] {
+        let answer = command(&place, line).exits(0);
+        assert!(answer.err.contains(nobody) && answer.err.contains("latchgate.toml"), "{line}: {answer:?}");
+    }
+    // Bridges are under the rules, whoever is asked about clients.
+    for line in ["acl deny bridge:cloud write a", "user list --json"] {
+        assert!(!command(&place, line).exits(0).err.contains(nobody), "{line}");
+    }
+    let answer = command(&place, "user disable bob").exits(1);
+    assert!(answer.err.contains("no user \"bob\"") && answer.err.contains("line 3 of passwd"), "{answer:?}");
+    assert!(!answer.err.contains("--no-password"), "nobody would ask: {answer:?}");
+    assert!(!command(&place, "user disable dora").exits(1).err.contains("line"));
+
+    // One listener is enough.
+    let listener = "[[listener]]\nname = \"l\"\naddress = \"127.0.0.1:1\"\nbackends = [\"sqlite\"]\n";
+    write(place.path(), &format!("{}{listener}", asks("[\"files\"]")));
+    assert_eq!(command(&place, "acl allow carl read b").exits(0).err, "");
+
+    write(place.path(), &asks("[\"sqlite\", \"files\"]"));
+    let answer = command(&place, "user add ann --no-password").exits(0);
+    assert!(answer.err.contains("line 1 of passwd too"), "{answer:?}");
+    let answer = command(&place, "acl allow bob read a").exits(0);
+    assert!(answer.err.contains("line 3 of passwd"), "{answer:?}");
+    assert!(command(&place, "user enable bob").exits(1).err.contains("user add bob --no-password"));
+    assert!(command(&place, "acl list").exits(0).err.contains("files (passwd)"));
+    assert_eq!(command(&place, "acl allow carl read c").exits(0).err, "");
+
+    // A wrong configuration stops nothing, and says nothing of this.
+    write(place.path(), &format!("{}[nonsense]\n", asks("[\"files\"]")));
+    assert!(!command(&place, "user disable carl").exits(0).err.contains(nobody));
 }

@@ -100,8 +100,8 @@ pub(super) fn with_rules(set: &mut Set, folder: &Path, homes: &mut Homes, report
     set.backends = Some(vec!["files"]);
 }
 
-/// A set without rules: everybody who is let in may do everything.
-pub(super) fn open(set: &mut Set, folder: &Path, homes: &mut Homes, report: &mut Report) {
+/// A set without rules: everybody who is let in may do everything. `whose`: which listeners that is about, if not all.
+pub(super) fn open(set: &mut Set, whose: &str, folder: &Path, homes: &mut Homes, report: &mut Report) {
     let free = match (homes.sqlite, &set.password) {
         (None, _) => true,
         (Some(Sqlite::Open), Some(_)) => homes.accounts.is_empty(),
@@ -128,10 +128,15 @@ pub(super) fn open(set: &mut Set, folder: &Path, homes: &mut Homes, report: &mut
         report.say(password.line, NotPossible, note);
         return;
     }
-    report.remark(
-        "without an acl_file everybody who is let in may do everything, as with Mosquitto, but for topics that begin with $: of \
-         these $SYS can be read. latchgate acl list shows the rules, if the database has them",
-    );
+    let rules = match set.backends.as_deref() {
+        Some(["sqlite"]) => "latchgate acl list shows the rules",
+        Some(_) => "the rules are in the acl_file that was made",
+        None => return,
+    };
+    report.remark(format!(
+        "{whose}without an acl_file everybody who is let in may do everything, as with Mosquitto, but for topics that begin \
+         with $: of these $SYS can be read. {rules}"
+    ));
 }
 
 /// Copies a password file; its name and line.
