@@ -9,7 +9,9 @@
 //!
 //! Where nothing runs that will set it, the first alone decides. What a time server says is nearer to the truth than when the
 //! gateway last wrote: the clock may have been ahead then. Once set it need not be confirmed again as long as the process lives,
-//! but if it leaves the bounds of the first it is not set until it is back. This room owns that verdict, which is one for the whole process as the clock is one for the machine. It promises that as
+//! but if it leaves the bounds of the first it is not set until it is back.
+//!
+//! This room owns that verdict, which is one for the whole process as the clock is one for the machine. It promises that as
 //! long as the clock is not set no certificate is judged by it, neither well nor ill. It must never set the clock.
 
 mod signs;
