@@ -1,7 +1,7 @@
 //! `setup`: a new gateway's certificate and first administrator.
 
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use super::{command, json, write};
 use crate::support::subject::{EXECUTABLE, free_port};
@@ -23,6 +23,18 @@ fn shown(answer: &Answer) -> Option<&str> {
     rest.split_once('"').map(|(password, _)| password)
 }
 
+/// The gateway of the place, once it listens.
+fn running(place: &tempfile::TempDir, port: u16) -> Child {
+    let gateway = Command::new(EXECUTABLE)
+        .args(["--config", "latchgate.toml", "run"])
+        .current_dir(place.path())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the gateway starts");
+    eventually("it listens", || TcpStream::connect(("127.0.0.1", port)).ok());
+    gateway
+}
+
 #[test]
 fn a_new_gateway_has_its_certificate_and_an_administrator_whose_shown_password_works_once_over_tls() {
     let (place, port) = closed_gateway();
@@ -32,13 +44,7 @@ fn a_new_gateway_has_its_certificate_and_an_administrator_whose_shown_password_w
     let users = json(command(&place, "user list --json"));
     assert_eq!(users.as_array().map(Vec::len), Some(1), "{users}");
 
-    let mut gateway = Command::new(EXECUTABLE)
-        .args(["--config", "latchgate.toml", "run"])
-        .current_dir(place.path())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the gateway starts");
-    eventually("it listens", || TcpStream::connect(("127.0.0.1", port)).ok());
+    let mut gateway = running(&place, port);
     let login = |password: &str| {
         let line = format!(
             "pub -h localhost -p {port} --cafile state/pki/ca.crt -u recovery -P {password} -t hello -m x -q 1"
@@ -96,13 +102,7 @@ fn a_certificate_made_while_the_clock_is_not_set_is_valid_whatever_the_clock_say
             .output()
             .expect("faketime is installed: run tests/run once");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let mut gateway = Command::new(EXECUTABLE)
-            .args(["--config", "latchgate.toml", "run"])
-            .current_dir(place.path())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the gateway starts");
-        eventually("it listens", || TcpStream::connect(("127.0.0.1", port)).ok());
+        let mut gateway = running(&place, port);
         let answer =
             Answer { code: 0, out: String::new(), err: String::from_utf8_lossy(&made.stderr).into_owned() };
         let password = shown(&answer).unwrap_or_else(|| panic!("no password in {}", answer.err));
