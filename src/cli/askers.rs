@@ -6,11 +6,9 @@ use std::{path::Path, process::ExitCode};
 use super::{context::Context, output};
 use crate::{
     config::{self, Backend, Config},
+    policy::auth::files::LARGEST,
     store::AccountsDb,
 };
-
-/// Largest password file that is looked into, as the gateway does.
-const LARGEST: u64 = 64 << 20;
 
 /// What a command of these does, as far as it matters here.
 #[derive(Clone, Debug)]

@@ -27,7 +27,7 @@ use acl_file::AclFile;
 pub use rights::FileRights;
 
 /// Largest file that is read, in bytes: some hundred thousand accounts.
-const LARGEST: u64 = 64 << 20;
+pub const LARGEST: u64 = 64 << 20;
 
 /// Whose files these are: the same words mean different things.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
